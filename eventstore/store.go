@@ -1,0 +1,358 @@
+package eventstore
+
+// A Store is the way to the logs: the embedded server or the connection to an external one. This file owns opening,
+// closing and finding ledgers; it never reads or writes an event.
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/permledger/permledger/domain"
+)
+
+// Options say where the log lives. Exactly one of Dir and URL is set.
+type Options struct {
+	Dir     string // embedded: the directory of the log, made if it is not there; one process at a time has it
+	Relaxed bool   // embedded: writes are synced by Importer.Commit and Close only. For importing a new ledger.
+
+	URL         string // external: nats:// or tls://, several joined by commas; may hold user:password
+	Credentials string // external: path of a .creds file
+	CA          string // external: path of the certificates that the server's is checked against; "": the system's
+	Cert, Key   string // external: paths of our own certificate and its key, both or none
+	Replicas    int    // external: copies of each new stream; 0: three on a cluster, one otherwise
+
+	Logger *slog.Logger // nil: silent
+	Rand   io.Reader    // where keys and nonces come from; nil: crypto/rand. Anything else is for tests.
+}
+
+const (
+	// requestWait bounds a question to the server where the caller's context has no nearer deadline.
+	requestWait = 10 * time.Second
+	// startWait bounds the embedded server's start, which reads back the tail of every stream.
+	startWait = 5 * time.Minute
+	// maxBatchEmbedded is how many events our own server takes in one commit: a command array of 1,000 that opens
+	// accounts with their links is several thousand events. It bounds memory to some 10 MB a commit.
+	maxBatchEmbedded = 10_000
+	// maxBatchExternal is the default of nats-server; another limit there is reported when it is met.
+	maxBatchExternal = 1_000
+)
+
+// Store gives the ledgers of one directory or one external server. Its methods may be called concurrently.
+type Store struct {
+	opts Options
+	log  *slog.Logger
+	lock *dirLock       // embedded only
+	srv  *server.Server // embedded only
+	nc   *nats.Conn
+	js   jetstream.JetStream
+	acks *acks
+
+	randMu sync.Mutex // guards opts.Rand, which need not be safe for concurrent use
+}
+
+// Open opens the log. Errors: Malformed for options that contradict one another, Unreachable (code "in_use") where
+// another process has the directory, Unreachable where the server does not answer.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	switch {
+	case (opts.Dir == "") == (opts.URL == ""):
+		return nil, domain.Errorf(domain.Malformed, "bad_options", "opening the log: give either a data directory or the URL of a NATS server")
+	case opts.URL != "" && opts.Relaxed:
+		return nil, domain.Errorf(domain.Malformed, "bad_options", "opening the log at %s: relaxed writing is for a data directory; how an external server syncs is set there", redact(opts.URL))
+	case (opts.Cert == "") != (opts.Key == ""):
+		return nil, domain.Errorf(domain.Malformed, "bad_options", "opening the log at %s: a client certificate needs both its file and its key's", redact(opts.URL))
+	}
+	s := &Store{opts: opts, log: opts.Logger, acks: newAcks()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.opts.Rand == nil {
+		s.opts.Rand = rand.Reader
+	}
+	if err := s.open(ctx); err != nil {
+		_ = s.Close() // the reason that counts is err
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	if s.embedded() {
+		if err := os.MkdirAll(s.opts.Dir, 0o700); err != nil {
+			return domain.Errorf(domain.Unreachable, "data_directory", "opening the log: making the data directory: %v", err)
+		}
+		if s.lock, err = lockDir(s.opts.Dir); err != nil {
+			return err
+		}
+		if s.srv, err = startServer(s.opts, s.log); err != nil {
+			return err
+		}
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	if s.js, err = jetstream.New(s.nc, jetstream.WithDefaultTimeout(requestWait)); err != nil {
+		return fmt.Errorf("opening the log: %w", err)
+	}
+	if _, err := s.js.AccountInfo(ctx); err != nil {
+		return domain.Errorf(domain.Unreachable, "jetstream_unavailable", "opening the log at %s: asking for JetStream: %v; it must be enabled for this account", s.where(), err)
+	}
+	return s.acks.listen(s.nc)
+}
+
+// startServer runs nats-server inside this process. It opens no port and handles no signal.
+func startServer(opts Options, log *slog.Logger) (*server.Server, error) {
+	srv, err := server.NewServer(&server.Options{
+		ServerName: "permledger",
+		DontListen: true,
+		NoSigs:     true,
+		JetStream:  true,
+		StoreDir:   opts.Dir,
+		SyncAlways: !opts.Relaxed,
+		// The disk is the limit. The server's own default is three quarters of what is free when it starts, which
+		// would turn a long-lived ledger away long before the disk is full.
+		JetStreamMaxStore: 1 << 60,
+		// A reader's window may be some thousand events of several KB; past this the server cuts the connection.
+		MaxPending: 512 << 20,
+		JetStreamLimits: server.JSLimitOpts{
+			MaxBatchSize:    maxBatchEmbedded,
+			MaxBatchTimeout: time.Minute, // between two messages of a batch: only a stalled disk takes so long
+		},
+	})
+	if err != nil {
+		return nil, domain.Errorf(domain.Unreachable, "log_unavailable", "starting the embedded log in %s: %v", opts.Dir, err)
+	}
+	srv.SetLoggerV2(serverLog{log}, false, false, false)
+	srv.Start()
+	if !srv.ReadyForConnections(startWait) || !srv.JetStreamEnabled() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		return nil, domain.Errorf(domain.Unreachable, "log_unavailable", "starting the embedded log in %s: its store did not come up; the log of this program says why", opts.Dir)
+	}
+	return srv, nil
+}
+
+func (s *Store) connect() (err error) {
+	opts := []nats.Option{
+		nats.Name("permledger"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(100 * time.Millisecond),
+		// Nothing is kept for after a reconnection: a publish that can't go out now fails now, and its caller decides
+		// again against the log as it is then.
+		nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				s.log.Warn("connection to the log lost", "at", s.where(), "error", err)
+			}
+			s.acks.failAll("the connection was lost")
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { s.log.Info("connection to the log is back", "at", s.where()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			s.log.Warn("log connection", "at", s.where(), "error", err)
+		}),
+	}
+	if s.embedded() {
+		opts = append(opts, nats.InProcessServer(s.srv))
+	}
+	if s.opts.Credentials != "" {
+		opts = append(opts, nats.UserCredentials(s.opts.Credentials))
+	}
+	if s.opts.CA != "" {
+		opts = append(opts, nats.RootCAs(s.opts.CA))
+	}
+	if s.opts.Cert != "" {
+		opts = append(opts, nats.ClientCert(s.opts.Cert, s.opts.Key))
+	}
+	if s.nc, err = nats.Connect(s.opts.URL, opts...); err != nil {
+		return domain.Errorf(domain.Unreachable, "log_unreachable", "connecting to the log at %s: %v", s.where(), err)
+	}
+	return nil
+}
+
+// Close ends the connection and, embedded, stops the server, syncs what Relaxed left unsynced, and gives the
+// directory free. Logs of this store are of no use afterwards.
+func (s *Store) Close() error {
+	if s.nc != nil {
+		s.nc.Close()
+	}
+	s.acks.failAll("the log was closed")
+	var errs []error
+	if s.srv != nil {
+		s.srv.Shutdown()
+		s.srv.WaitForShutdown()
+		if s.opts.Relaxed {
+			errs = append(errs, syncTree(s.opts.Dir))
+		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.release())
+	}
+	return errors.Join(errs...)
+}
+
+// Ready says whether the log answers now: nil, or Unavailable with the reason. A full disk, say, makes the server
+// switch its store off while the process lives on.
+func (s *Store) Ready(ctx context.Context) error {
+	if s.embedded() && !s.srv.JetStreamEnabled() {
+		return domain.Errorf(domain.Unavailable, "log_unavailable", "the log in %s has switched itself off, as it does when the disk is full; make room and start again", s.opts.Dir)
+	}
+	if _, err := s.js.AccountInfo(ctx); err != nil {
+		return domain.Errorf(domain.Unavailable, "log_unavailable", "the log at %s does not answer: %v", s.where(), err)
+	}
+	return nil
+}
+
+// Orgs gives the organisations that have a ledger here, sorted. One whose import never finished has none.
+func (s *Store) Orgs(ctx context.Context) ([]domain.Org, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var orgs []domain.Org
+	list := s.js.ListStreams(ctx, jetstream.WithStreamListSubject(subjectOf("*")))
+	for info := range list.Info() {
+		name, ok := strings.CutPrefix(info.Config.Name, streamPrefix)
+		if !ok || info.Config.Metadata[importKey] == importUnfinished {
+			continue
+		}
+		if org, err := domain.ParseOrg(name); err == nil {
+			orgs = append(orgs, org)
+		}
+	}
+	if err := list.Err(); err != nil {
+		return nil, domain.Errorf(domain.Unavailable, "log_unavailable", "listing the ledgers at %s: %v", s.where(), err)
+	}
+	slices.Sort(orgs)
+	return orgs, nil
+}
+
+// Create makes org's ledger, empty. Errors: Conflict (code "ledger_exists") if there is one.
+func (s *Store) Create(ctx context.Context, org domain.Org) (*Log, error) {
+	return s.create(ctx, org, map[string]string{})
+}
+
+// Open gives org's ledger. Errors: Unknown (code "unknown_org") if there is none; Integrity (code "import_unfinished")
+// for what a broken import left, "log_settings" where the stream's settings were loosened, "log_gap" where events
+// were deleted.
+func (s *Store) Open(ctx context.Context, org domain.Org) (*Log, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, streamName(org))
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, domain.Errorf(domain.Unknown, "unknown_org", "organisation %q has no ledger at %s", org, s.where())
+	case err != nil:
+		return nil, domain.Errorf(domain.Unavailable, "log_unavailable", "opening the ledger of %q at %s: %v", org, s.where(), err)
+	}
+	info := stream.CachedInfo()
+	if info.Config.Metadata[importKey] == importUnfinished {
+		return nil, domain.Errorf(domain.Integrity, "import_unfinished", "the import into the ledger of %q never finished, so it is not one: run the import again, it starts anew", org)
+	}
+	if err := checkStream(org, info); err != nil {
+		return nil, err
+	}
+	return s.newLog(org, stream), nil
+}
+
+func (s *Store) create(ctx context.Context, org domain.Org, metadata map[string]string) (*Log, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	// To the server, creating a stream again with the very same settings is success. So no two are the same.
+	metadata[madeKey] = nuid.Next()
+	stream, err := s.js.CreateStream(ctx, streamConfig(org, s.replicas(), metadata))
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+		return nil, domain.Errorf(domain.Conflict, "ledger_exists", "organisation %q has a ledger already", org)
+	case err != nil:
+		return nil, domain.Errorf(domain.Unavailable, "log_unavailable", "creating the ledger of %q at %s: %v", org, s.where(), err)
+	}
+	// The server syncs the files it writes, but not the directories above them; and under Relaxed not even those, so
+	// that after a power cut there could be events without the settings that mark them as an unfinished import.
+	if s.embedded() {
+		if err := syncTree(s.opts.Dir); err != nil {
+			return nil, err
+		}
+	}
+	return s.newLog(org, stream), nil
+}
+
+func (s *Store) replicas() int {
+	switch {
+	case s.embedded():
+		return 1
+	case s.opts.Replicas > 0:
+		return s.opts.Replicas
+	case s.nc.ConnectedClusterName() != "":
+		return 3
+	}
+	return 1
+}
+
+func (s *Store) embedded() bool { return s.opts.Dir != "" }
+
+func (s *Store) maxBatch() int {
+	if s.embedded() {
+		return maxBatchEmbedded
+	}
+	return maxBatchExternal
+}
+
+// where names the log in errors, without the password that a URL may hold.
+func (s *Store) where() string {
+	if s.embedded() {
+		return s.opts.Dir
+	}
+	return redact(s.opts.URL)
+}
+
+func redact(url string) string {
+	servers := strings.Split(url, ",")
+	for i, u := range servers {
+		if scheme, rest, ok := strings.Cut(u, "://"); ok {
+			servers[i] = scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
+		} else {
+			servers[i] = u[strings.LastIndexByte(u, '@')+1:]
+		}
+	}
+	return strings.Join(servers, ",")
+}
+
+// random fills b from Options.Rand.
+func (s *Store) random(b []byte) error {
+	s.randMu.Lock()
+	defer s.randMu.Unlock()
+	if _, err := io.ReadFull(s.opts.Rand, b); err != nil {
+		return fmt.Errorf("drawing random bytes: %w", err)
+	}
+	return nil
+}
+
+// bounded gives ctx a deadline, the nearer of its own and requestWait.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, requestWait)
+}
+
+// serverLog passes the embedded server's own log on. Its notices are about every stream at every start: debug.
+type serverLog struct{ *slog.Logger }
+
+func (l serverLog) Noticef(format string, v ...any) { l.Debug(fmt.Sprintf(format, v...)) }
+func (l serverLog) Warnf(format string, v ...any)   { l.Warn(fmt.Sprintf(format, v...)) }
+func (l serverLog) Errorf(format string, v ...any)  { l.Error(fmt.Sprintf(format, v...)) }
+func (l serverLog) Fatalf(format string, v ...any)  { l.Error(fmt.Sprintf(format, v...)) }
+func (l serverLog) Debugf(string, ...any)           {}
+func (l serverLog) Tracef(string, ...any)           {}
+
+// JetStream gives the connection to the server, for streams other than the ledgers': what follows from a ledger may be
+// published beside it. A ledger's own stream is written through its Log and no other way.
+func (s *Store) JetStream() jetstream.JetStream { return s.js }
