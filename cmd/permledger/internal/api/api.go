@@ -1,0 +1,233 @@
+// Package api is permledger over HTTP (contract §3, §4): commands, the auditor's questions, the log, and AuthZEN 1.0. It
+// turns requests into calls of package ledger and package domain and their answers into JSON. It never decides anything,
+// keeps no state between requests, and knows nothing of how its handler is reached: the command line is a client of
+// the same handler, by the network or in process, so that there is one shape of every answer.
+//
+// An answer is whole or visibly not: a short one is complete before its first byte is sent, a long one is streamed and its
+// connection cut (http.ErrAbortHandler, which a caller in process has to recover) where it can't be finished. "complete"
+// is therefore the last thing written.
+package api
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/permledger/permledger/cmd/permledger/internal/ledger"
+	"github.com/permledger/permledger/domain"
+)
+
+// Options say what a handler serves.
+type Options struct {
+	Service *ledger.Service
+	Logger  *slog.Logger // nil: silent
+	// BaseURL is what clients call this server by, e.g. "https://ledger.example": AuthZEN's metadata names it. "" is what
+	// each request called it.
+	BaseURL string
+}
+
+// New gives the handler of every path of the contract.
+func New(o Options) http.Handler {
+	s := &server{service: o.Service, logger: o.Logger, baseURL: strings.TrimSuffix(o.BaseURL, "/"), mux: http.NewServeMux()}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	allowed := make(map[string][]string)
+	for _, r := range s.routes() {
+		s.mux.Handle(r.method+" "+r.path, s.endpoint(r.do))
+		allowed[r.path] = append(allowed[r.path], r.method)
+	}
+	// A path without a method catches what the method patterns leave over, so that a refusal is a problem as all are.
+	for path, methods := range allowed {
+		if slices.Contains(methods, http.MethodGet) {
+			methods = append(methods, http.MethodHead)
+		}
+		s.mux.Handle(path, s.endpoint(notAllowed(strings.Join(methods, ", "))))
+	}
+	s.mux.Handle("/", s.endpoint(func(_ http.ResponseWriter, r *http.Request) error {
+		return refusal{status: http.StatusNotFound, code: "unknown_path", detail: fmt.Sprintf("%s: there is nothing at this path", clip(r.URL.Path))}
+	}))
+	return s
+}
+
+type server struct {
+	service *ledger.Service
+	logger  *slog.Logger
+	baseURL string
+	mux     *http.ServeMux
+}
+
+// do answers one request; what it returns becomes a problem.
+type do func(w http.ResponseWriter, r *http.Request) error
+
+type route struct {
+	method, path string
+	do           do
+}
+
+func (s *server) routes() []route {
+	return []route{
+		{http.MethodGet, "/livez", s.livez},
+		{http.MethodGet, "/readyz", s.readyz},
+		{http.MethodGet, "/orgs", s.orgs},
+		{http.MethodPost, "/orgs/{org}/commands", s.commands},
+		{http.MethodGet, "/orgs/{org}/check", s.check},
+		{http.MethodGet, "/orgs/{org}/explain", s.explain},
+		{http.MethodGet, "/orgs/{org}/who", s.who},
+		{http.MethodGet, "/orgs/{org}/what", s.what},
+		{http.MethodGet, "/orgs/{org}/history", s.history},
+		{http.MethodGet, "/orgs/{org}/events", s.events},
+		{http.MethodGet, "/orgs/{org}/catalogue", s.catalogue},
+		{http.MethodPost, "/orgs/{org}/access/v1/evaluation", s.evaluation},
+		{http.MethodPost, "/orgs/{org}/access/v1/evaluations", s.evaluations},
+		{http.MethodPost, "/orgs/{org}/access/v1/search/subject", s.searchSubject},
+		{http.MethodPost, "/orgs/{org}/access/v1/search/resource", s.searchResource},
+		{http.MethodPost, "/orgs/{org}/access/v1/search/action", s.searchAction},
+		{http.MethodGet, "/.well-known/authzen-configuration/orgs/{org}", s.metadata},
+	}
+}
+
+func notAllowed(methods string) do {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Allow", methods)
+		return refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", detail: fmt.Sprintf("%s: this path takes %s", clip(r.Method), methods)}
+	}
+}
+
+// ServeHTTP names the request, answers it and logs one line. The line has neither query nor account: who was asked
+// about is nobody's business who reads a server's log.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	id := r.Header.Get(requestIDHeader)
+	if id == "" || len(id) > maxRequestID {
+		id = rand.Text()
+	}
+	h := w.Header()
+	h.Set(requestIDHeader, id)
+	h.Set("Cache-Control", "no-store") // what was true a moment ago may not be served as an answer
+	h.Set("X-Content-Type-Options", "nosniff")
+	t := &tracked{ResponseWriter: w, status: http.StatusOK}
+	defer func() {
+		cut := s.recovered(recover(), t, id)
+		_, path, ok := strings.Cut(r.Pattern, " ")
+		if !ok {
+			path = r.Pattern
+		}
+		s.logger.Info("request", "method", clip(r.Method), "path", path, "status", t.status, "duration", time.Since(start), "request_id", id)
+		if cut {
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	s.mux.ServeHTTP(t, r)
+}
+
+// recovered answers for a handler that panicked with p, and tells whether the connection has to be cut.
+func (s *server) recovered(p any, t *tracked, id string) (cut bool) {
+	if p == nil {
+		return false
+	}
+	if p == http.ErrAbortHandler {
+		return true
+	}
+	what := fmt.Sprintf("%T", p) // its text may hold what somebody sent
+	if err, ok := p.(runtime.Error); ok {
+		what = err.Error()
+	}
+	s.logger.Error("panic", "panic", what, "request_id", id, "stack", string(debug.Stack()))
+	if t.sent {
+		return true
+	}
+	writeProblem(t, internal(id))
+	return false
+}
+
+const (
+	requestIDHeader = "X-Request-ID"
+	maxRequestID    = 256 // bytes; a longer one is replaced, as it would fill the log
+)
+
+// tracked remembers what was answered.
+type tracked struct {
+	http.ResponseWriter
+	status int
+	sent   bool // the status line is on its way: no problem can be told any more
+}
+
+func (t *tracked) WriteHeader(status int) {
+	if !t.sent {
+		t.status, t.sent = status, true
+	}
+	t.ResponseWriter.WriteHeader(status)
+}
+
+func (t *tracked) Write(b []byte) (int, error) {
+	t.sent = true
+	return t.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (t *tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+// endpoint turns what d returns into a problem, or cuts the connection where an answer has begun.
+func (s *server) endpoint(d do) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := d(w, r)
+		if err == nil {
+			return
+		}
+		id := w.Header().Get(requestIDHeader)
+		p := problemOf(err, id)
+		sent := w.(*tracked).sent
+		if r.Context().Err() == nil && (p.Code == "internal" || sent) { // a client that left is no news
+			s.logger.Error("request failed", "error", err, "request_id", id)
+		}
+		if sent {
+			panic(http.ErrAbortHandler)
+		}
+		writeProblem(w, p)
+	})
+}
+
+// ledger finds the ledger that the path names.
+func (s *server) ledger(r *http.Request) (*ledger.Ledger, error) {
+	org, err := domain.ParseOrg(r.PathValue("org"))
+	if err != nil {
+		return nil, err
+	}
+	return s.service.Ledger(r.Context(), org)
+}
+
+func (s *server) livez(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, map[string]string{"status": "alive"})
+}
+
+// readyz is 503 with a sentence while answers would not be whole.
+func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
+	if err := s.service.Ready(r.Context()); err != nil {
+		code := "not_ready"
+		var e *domain.Error
+		if errors.As(err, &e) {
+			code = e.Code
+		}
+		return refusal{status: http.StatusServiceUnavailable, code: code, detail: err.Error()}
+	}
+	return writeJSON(w, map[string]string{"status": "ready"})
+}
+
+func (s *server) orgs(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readParams(r); err != nil {
+		return err
+	}
+	orgs, err := s.service.Orgs(r.Context())
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, map[string][]domain.Org{"orgs": append([]domain.Org{}, orgs...)})
+}

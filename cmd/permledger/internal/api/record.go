@@ -1,0 +1,166 @@
+package api
+
+// Commands and the log: what is recorded by HTTP, and reading back what was. Whether a command may be recorded is
+// package domain's to say.
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/permledger/permledger/domain"
+)
+
+// source is what a command's event says of where it came from when the caller does not.
+const source = "api"
+
+// commands records one command or an array of them, all or nothing.
+func (s *server) commands(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readParams(r); err != nil {
+		return err
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	cmds, err := decodeCommands(body)
+	if err != nil {
+		return err
+	}
+	l, err := s.ledger(r)
+	if err != nil {
+		return err
+	}
+	recorded, err := l.Record(r.Context(), cmds)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, struct {
+		Events []*domain.Event `json:"events"`
+		Seq    domain.Seq      `json:"seq"`
+	}{append([]*domain.Event{}, recorded.Events...), recorded.Seq})
+}
+
+func decodeCommands(body []byte) ([]domain.Command, error) {
+	objects, array := []json.RawMessage{body}, false
+	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 {
+		return nil, domain.Errorf(domain.Malformed, "bad_json", "body: is empty; want a command or an array of commands")
+	} else if array = trimmed[0] == '['; array {
+		objects = nil
+		if err := json.Unmarshal(body, &objects); err != nil {
+			return nil, domain.Errorf(domain.Malformed, "bad_json", "body: not a JSON array of commands: %v", err)
+		}
+		if len(objects) == 0 {
+			return nil, domain.Errorf(domain.Malformed, "no_command", "body: the array is empty; want at least one command")
+		}
+	}
+	cmds := make([]domain.Command, len(objects))
+	for i, object := range objects {
+		c, err := domain.DecodeCommand(object)
+		if err != nil && array {
+			err = at(fmt.Sprintf("commands[%d]", i), err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if c.Source == "" {
+			c.Source = source
+		}
+		cmds[i] = c
+	}
+	return cmds, nil
+}
+
+// Limits of a page of the log.
+const (
+	eventsLimit    = 100
+	eventsMaxLimit = 1000
+)
+
+// events gives a stretch of the log as it is. next is what to pass as after for what follows, now or when there is more.
+func (s *server) events(w http.ResponseWriter, r *http.Request) error {
+	p, err := readParams(r, "after", "limit")
+	if err != nil {
+		return err
+	}
+	after, err := p.after()
+	if err != nil {
+		return err
+	}
+	limit, err := p.limit(eventsLimit, eventsMaxLimit)
+	if err != nil {
+		return err
+	}
+	l, err := s.ledger(r)
+	if err != nil {
+		return err
+	}
+	events, err := l.Events(r.Context(), after, limit)
+	if err != nil {
+		return err
+	}
+	next := after
+	if len(events) > 0 {
+		next = events[len(events)-1].Seq
+	}
+	return writeJSON(w, struct {
+		Events []*domain.Event `json:"events"`
+		Next   domain.Seq      `json:"next"`
+	}{append([]*domain.Event{}, events...), next})
+}
+
+// history gives the events about an account, oldest first, as far as they were known. at alone means known at that
+// moment, as everywhere; with known_at the log up to there is told, corrections included.
+func (s *server) history(w http.ResponseWriter, r *http.Request) error {
+	p, err := readParams(r, "about", "after", "limit", "at", "known_at")
+	if err != nil {
+		return err
+	}
+	about, err := p.account("about")
+	if err != nil {
+		return err
+	}
+	after, err := p.after()
+	if err != nil {
+		return err
+	}
+	limit, err := p.limit(0, maxLimit)
+	if err != nil {
+		return err
+	}
+	a, err := s.ask(r, p["at"], p["known_at"])
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	if err := a.Account("about", about); err != nil {
+		return err
+	}
+	out := openStream(w, struct {
+		About domain.Account `json:"about"`
+		moments
+	}{about, a.moments()}, "events")
+	var tail struct {
+		Complete bool       `json:"complete"`
+		Next     domain.Seq `json:"next,omitempty"`
+	}
+	tail.Complete = true
+	for e, err := range a.l.History(r.Context(), about, after, a.KnownAt()) {
+		if err != nil {
+			return err
+		}
+		if limit > 0 && out.n == limit {
+			tail.Complete = false
+			break
+		}
+		if err := out.add(e); err != nil {
+			return err
+		}
+		tail.Next = e.Seq
+	}
+	if tail.Complete {
+		tail.Next = 0
+	}
+	return out.close(tail)
+}
