@@ -1,0 +1,188 @@
+// Package projections keeps what follows from the logs, in one Pebble database: every fact with every version of it,
+// and the few indexes that questions need. It stores what domain.Fold says and gives it back through domain.Reader,
+// as known at any seq; it decides nothing, reads no clock and never writes to a log. All of it can be thrown away and
+// rebuilt.
+//
+// Each organisation has a Ledger under a key prefix of its own (keys.go). A Ledger has one writer, its Head, and any
+// number of readers, its Views. Versions are only ever added, so a View needs no snapshot to go on showing its seq.
+//
+// One Commit is one Pebble batch, with the position in it, and is not synced: after a crash the database holds a
+// prefix of what was committed and says how far it goes, and the log gives the rest again.
+package projections
+
+// This file opens and closes the database and tells what went wrong with it; what lies in it is in ledger.go.
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/permledger/permledger/domain"
+)
+
+// Options says how to open a database. The zero value is what production uses.
+type Options struct {
+	CacheBytes int64        // for blocks of the database, all organisations together; 0: 128 MiB
+	FS         vfs.FS       // the file system; nil: the machine's
+	Logger     *slog.Logger // for what the database does behind everybody's back; nil: slog.Default()
+}
+
+// DB is an open database of projections. Its methods may be called by any goroutine.
+type DB struct {
+	pebble *pebble.DB
+	lock   *pebble.Lock
+
+	mu      sync.Mutex // guards ledgers
+	ledgers map[domain.Org]*Ledger
+}
+
+const (
+	defaultCacheBytes = 128 << 20
+	// memTableBytes is what gathers in memory before it becomes a table. Half of it means twice the compactions, and twice
+	// means slower lookups in it. A memtable begins small and grows, so that small ledgers do not pay for it. There are
+	// memTables of it at most: one is written, one flushed, one still read by an iterator.
+	memTableBytes = 32 << 20
+	memTables     = 3
+	bloomBits     = 10 // per prefix: about one lookup in a hundred of what never was reads a block in vain
+)
+
+// Open opens the database in dir and makes both where there is none. It fails with domain.Unreachable, code in_use,
+// where another process (or this one) has it open, and with domain.Integrity where it can't be read.
+func Open(dir string, o Options) (*DB, error) {
+	if o.CacheBytes == 0 {
+		o.CacheBytes = defaultCacheBytes
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if err := o.FS.MkdirAll(dir, 0o700); err != nil {
+		return nil, domain.Errorf(domain.Unreachable, "projections_unreachable", "open the projections in %s: %v", dir, err)
+	}
+	lock, err := pebble.LockDirectory(dir, o.FS)
+	if err != nil {
+		return nil, lockFailure(dir, err)
+	}
+	// Pebble takes memtables off the cache. They come on top here: a cache that they fill reads every block and filter from
+	// its file again, and each lookup costs a hundred times as much.
+	cache := pebble.NewCache(o.CacheBytes + memTables*memTableBytes)
+	defer cache.Unref() // the database holds it from here on
+	p, err := pebble.Open(dir, pebbleOptions(o, cache, lock))
+	if err != nil {
+		lock.Close()
+		return nil, openFailure(dir, err)
+	}
+	return &DB{pebble: p, lock: lock, ledgers: make(map[domain.Org]*Ledger)}, nil
+}
+
+func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Options {
+	p := &pebble.Options{
+		Cache:              cache,
+		Comparer:           comparer,
+		FS:                 o.FS,
+		FormatMajorVersion: pebble.FormatNewest, // the default is the oldest
+		Lock:               lock,
+		Logger:             logger{o.Logger},
+		MemTableSize:       memTableBytes,
+		// Lookups go all over the keys: with few large tables and one block of index for each, the next one is likelier to
+		// find the table open, and reads one block less. The levels below have larger ones yet.
+		TargetFileSizes: [7]int64{16 << 20},
+	}
+	for i := range p.Levels {
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+		p.Levels[i].IndexBlockSize = 256 << 10
+	}
+	// The values of a fact's older versions would lie in blocks of their own, which suits who reads the newest only.
+	p.Experimental.EnableValueBlocks = func() bool { return false }
+	// Left alone, a block whose checksum does not match ends the process. Whoever reads it gets an error, which says what
+	// to do; here it is only noted, for damage that a compaction comes across.
+	p.EventListener = &pebble.EventListener{
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			o.Logger.Error("projections: damage found: rebuild them from the log", "damage", info.String())
+		},
+	}
+	return p
+}
+
+// Close closes the database. Every View must have been closed and every Head be at rest. What was committed is kept.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for _, l := range db.ledgers {
+		l.head.rest()
+	}
+	err := db.pebble.Close()
+	return errors.Join(err, db.lock.Close())
+}
+
+// Ledger gives the organisation's projections, the same every time. An organisation nothing is known of has empty ones.
+// It fails with domain.Integrity where they are in a format that this program does not read.
+func (db *DB) Ledger(org domain.Org) (*Ledger, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if l, ok := db.ledgers[org]; ok {
+		return l, nil
+	}
+	l, err := openLedger(db.pebble, org)
+	if err != nil {
+		return nil, err
+	}
+	db.ledgers[org] = l
+	return l, nil
+}
+
+// logger passes on what Pebble says.
+type logger struct{ *slog.Logger }
+
+func (l logger) Infof(format string, args ...any) { l.Debug("pebble: " + fmt.Sprintf(format, args...)) }
+
+func (l logger) Errorf(format string, args ...any) {
+	l.Error("pebble: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf is where Pebble can't go on, e.g. when its write-ahead log can't be written. It must not return: Pebble would
+// carry on over a broken state. Nothing that was acknowledged is lost by ending here.
+func (l logger) Fatalf(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	l.Error("projections: the database can't go on and ends the process; the log has everything: see that the disk is "+
+		"healthy and has room, start again, and rebuild if that fails", "cause", msg)
+	panic("projections: " + msg)
+}
+
+func lockFailure(dir string, err error) error {
+	// Of a lock that this very process holds, Pebble's message is all that there is to tell it by.
+	held := errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || err.Error() == "lock held by current process"
+	var noFile *fs.PathError // the lock's file could not even be made
+	if held && !errors.As(err, &noFile) {
+		return domain.Errorf(domain.Unreachable, "in_use",
+			"open the projections in %s: another process has them open: stop it, or ask it by --server", dir)
+	}
+	return domain.Errorf(domain.Unreachable, "projections_unreachable", "lock the projections in %s: %v", dir, err)
+}
+
+func openFailure(dir string, err error) error {
+	var noFile *fs.PathError
+	if errors.As(err, &noFile) && !pebble.IsCorruptionError(err) {
+		return domain.Errorf(domain.Unreachable, "projections_unreachable", "open the projections in %s: %v", dir, err)
+	}
+	return domain.Errorf(domain.Integrity, "projections_damaged",
+		"open the projections in %s: %v: rebuild them from the log", dir, err)
+}
+
+// failure tells what a read or write of the database ran into.
+func failure(org domain.Org, attempt string, err error) error {
+	if errors.Is(err, errDamaged) || pebble.IsCorruptionError(err) {
+		return domain.Errorf(domain.Integrity, "projections_damaged",
+			"projections of %s: %s: %v: rebuild them from the log", org, attempt, err)
+	}
+	return domain.Errorf(domain.Unreachable, "projections_unreachable", "projections of %s: %s: %v", org, attempt, err)
+}

@@ -1,0 +1,240 @@
+package projections
+
+// A Ledger is one organisation's projections: how far they go, and the questions that are about the log's order rather
+// than about a fact. It writes nothing but the position's frame and Wipe; facts are written by its Head.
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/permledger/permledger/domain"
+)
+
+// Position says how far projections go and what they were made from. The zero Position is of empty ones.
+type Position struct {
+	Seq        domain.Seq     // of the last event applied
+	EventID    domain.EventID // its id, to be found again in the log
+	RecordedAt domain.Instant // its time
+	Stream     time.Time      // when the stream that they were made from was created; zero: not yet said
+	Building   bool           // an import or rebuild is under way, so they are not to be asked or continued as they are
+}
+
+// A Ledger is safe for use by any goroutine, but Bind and Wipe are its writer's: whoever uses its Head.
+type Ledger struct {
+	db   *pebble.DB
+	org  domain.Org
+	keys keyspace
+	head *Head
+
+	state atomic.Pointer[state]
+
+	mu         sync.Mutex // guards catalogues
+	catalogues map[domain.Seq]*domain.Catalogue
+}
+
+// state is the position, and how often the ledger was wiped: what a reader of an earlier generation finds is not what it
+// was opened on.
+type state struct {
+	Position
+	generation int
+}
+
+func openLedger(db *pebble.DB, org domain.Org) (*Ledger, error) {
+	l := &Ledger{db: db, org: org, keys: keyspaceOf(org), catalogues: make(map[domain.Seq]*domain.Catalogue)}
+	p, err := l.readPosition()
+	if err != nil {
+		return nil, err
+	}
+	l.state.Store(&state{Position: p})
+	l.head = newHead(l)
+	return l, nil
+}
+
+func (l *Ledger) readPosition() (Position, error) {
+	value, closer, err := l.db.Get(l.keys.position(nil))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return Position{}, nil
+	}
+	if err != nil {
+		return Position{}, failure(l.org, "read the position", err)
+	}
+	defer closer.Close()
+	if len(value) > 0 && value[0] != format {
+		return Position{}, domain.Errorf(domain.Integrity, "projections_format",
+			"projections of %s are in format %d, this program reads format %d: rebuild them from the log", l.org, value[0], format)
+	}
+	p, err := readPosition(value)
+	if err != nil {
+		return Position{}, failure(l.org, "read the position", err)
+	}
+	return p, nil
+}
+
+// Position says how far the projections go. It costs nothing.
+func (l *Ledger) Position() Position { return l.state.Load().Position }
+
+// Bind says which stream the projections are made from, by the time of its creation, and whether they are still being
+// built. Like all else it is kept in order: no later commit survives a crash that this does not.
+func (l *Ledger) Bind(stream time.Time, building bool) error {
+	s := *l.state.Load()
+	s.Stream, s.Building = stream.UTC(), building
+	if err := l.db.Set(l.keys.position(nil), appendPosition(nil, s.Position), pebble.NoSync); err != nil {
+		return failure(l.org, "write the position", err)
+	}
+	l.state.Store(&s)
+	return nil
+}
+
+// Wipe forgets everything of this organisation, what its Head has staged as well, for a rebuild or after an import that
+// was given up. Views that are open fail from here on. If it fails itself, it is to be called again before anything is
+// applied.
+func (l *Ledger) Wipe() error {
+	l.mu.Lock()
+	l.state.Store(&state{generation: l.state.Load().generation + 1}) // before anything is gone: see reader.take
+	clear(l.catalogues)
+	l.mu.Unlock()
+	l.head.restart()
+	if err := l.db.DeleteRange(l.keys.start, l.keys.end, pebble.NoSync); err != nil {
+		return failure(l.org, "wipe", err)
+	}
+	return nil
+}
+
+// Head gives the writer's view, always the same one.
+func (l *Ledger) Head() *Head { return l.head }
+
+// SeqAt gives the seq of the newest event recorded at or before t, 0 where there is none. Of several recorded at the same
+// time it is the last.
+func (l *Ledger) SeqAt(t domain.Instant) (domain.Seq, error) {
+	p := l.Position()
+	if p.Seq == 0 || t >= p.RecordedAt {
+		return p.Seq, nil
+	}
+	it, err := l.db.NewIter(&pebble.IterOptions{
+		LowerBound: l.keys.time(nil, t+1),
+		UpperBound: l.keys.time(nil, domain.Forever),
+	})
+	if err != nil {
+		return 0, failure(l.org, "look up a time", err)
+	}
+	defer it.Close()
+	// An event after t exists, the one at the position, so the first time after t is there and one before it is the answer.
+	if !it.First() {
+		if err := it.Error(); err != nil {
+			return 0, failure(l.org, "look up a time", err)
+		}
+		return 0, failure(l.org, "look up the time "+t.String(), errDamaged)
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return 0, failure(l.org, "look up a time", err)
+	}
+	next, err := readSeq(value)
+	if err != nil || next == 0 {
+		return 0, failure(l.org, "look up the time "+t.String(), errors.Join(err, errDamaged))
+	}
+	return next - 1, nil
+}
+
+// History gives the seq of every event about the account that lies after after and not after upTo, ascending, each once:
+// every event that made, changed or ended a fact of which the account is either side. It reads keys only, as many as
+// there are versions about the account. It fails with domain.Incomplete where upTo is not applied yet.
+func (l *Ledger) History(about domain.Account, after, upTo domain.Seq) iter.Seq2[domain.Seq, error] {
+	return func(yield func(domain.Seq, error) bool) {
+		seqs, err := l.history(about, after, upTo)
+		if err != nil {
+			yield(0, err)
+			return
+		}
+		for _, seq := range seqs {
+			if !yield(seq, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (l *Ledger) history(about domain.Account, after, upTo domain.Seq) ([]domain.Seq, error) {
+	if p := l.Position(); upTo > p.Seq {
+		return nil, incomplete(l.org, upTo, p.Seq)
+	}
+	prefix := l.keys.about(nil, about)
+	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: append(bytes.Clone(prefix), 0xff)})
+	if err != nil {
+		return nil, failure(l.org, "read the history of "+string(about), err)
+	}
+	defer it.Close()
+	var seqs []domain.Seq
+	for ok := it.First(); ok; ok = it.Next() {
+		seq, ok := seqOf(it.Key())
+		if !ok {
+			return nil, failure(l.org, "read the history of "+string(about), errDamaged)
+		}
+		if after < seq && seq <= upTo {
+			seqs = append(seqs, seq)
+		}
+	}
+	if err := it.Error(); err != nil {
+		return nil, failure(l.org, "read the history of "+string(about), err)
+	}
+	slices.Sort(seqs)
+	return slices.Compact(seqs), nil
+}
+
+// Requested gives the first and last seq that were recorded under a caller's own request id, as far as they are applied;
+// ok is false where none were.
+func (l *Ledger) Requested(id string) (first, last domain.Seq, ok bool, err error) {
+	value, closer, err := l.db.Get(l.keys.request(nil, id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, 0, false, nil
+	}
+	if err != nil {
+		return 0, 0, false, failure(l.org, "look up a request", err)
+	}
+	defer closer.Close()
+	first, last, err = readRequest(value)
+	if err != nil {
+		return 0, 0, false, failure(l.org, "look up a request", err)
+	}
+	return first, last, true, nil
+}
+
+// catalogue parses the document that the event at seq adopted, once.
+func (l *Ledger) catalogue(seq domain.Seq) (*domain.Catalogue, error) {
+	l.mu.Lock() // held while parsing: whoever comes second would only parse the same again
+	defer l.mu.Unlock()
+	if c, ok := l.catalogues[seq]; ok {
+		return c, nil
+	}
+	document, closer, err := l.db.Get(l.keys.seq(nil, keyDocument, seq))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, noCatalogue(l.org, seq)
+	}
+	if err != nil {
+		return nil, failure(l.org, "read a catalogue", err)
+	}
+	defer closer.Close()
+	c, err := domain.ParseCatalogue(bytes.Clone(document))
+	if err != nil {
+		return nil, domain.Errorf(domain.Integrity, "projections_damaged",
+			"projections of %s: the catalogue that the event at seq %d adopted can't be read: %v: rebuild them from the log", l.org, seq, err)
+	}
+	l.catalogues[seq] = c
+	return c, nil
+}
+
+func noCatalogue(org domain.Org, seq domain.Seq) error {
+	return domain.Errorf(domain.Integrity, "no_catalogue", "projections of %s: the event at seq %d adopted no catalogue", org, seq)
+}
+
+func incomplete(org domain.Org, want, have domain.Seq) error {
+	return domain.Errorf(domain.Incomplete, "not_applied",
+		"projections of %s go to seq %d, seq %d was asked for: ask again when it is applied", org, have, want)
+}
