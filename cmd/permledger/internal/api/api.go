@@ -211,12 +211,12 @@ func (s *server) livez(w http.ResponseWriter, _ *http.Request) error {
 // readyz is 503 with a sentence while answers would not be whole.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
 	if err := s.service.Ready(r.Context()); err != nil {
-		code := "not_ready"
+		r := refusal{status: http.StatusServiceUnavailable, code: "not_ready", detail: err.Error()}
 		var e *domain.Error
 		if errors.As(err, &e) {
-			code = e.Code
+			r.code, r.failure = e.Code, e.Failure
 		}
-		return refusal{status: http.StatusServiceUnavailable, code: code, detail: err.Error()}
+		return r
 	}
 	return writeJSON(w, map[string]string{"status": "ready"})
 }

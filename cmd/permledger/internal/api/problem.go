@@ -28,12 +28,14 @@ var statuses = map[domain.Failure]int{
 
 // problem is the body of every error. Type is always "about:blank": the code tells problems apart.
 type problem struct {
-	Type      string `json:"type"`
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Detail    string `json:"detail"`
-	Code      string `json:"code"`                 // stable: programs may count on it
-	RequestID string `json:"request_id,omitempty"` // of an internal error: what to look for in the log
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Code   string `json:"code"` // stable: programs may count on it
+	// Failure tells apart what shares a status: 503 is the log's, the projection's that is behind, or of a damaged ledger.
+	Failure   domain.Failure `json:"failure,omitempty"`
+	RequestID string         `json:"request_id,omitempty"` // of an internal error: what to look for in the log
 }
 
 func newProblem(status int, code, detail string) problem {
@@ -51,6 +53,7 @@ func internal(requestID string) problem {
 type refusal struct {
 	status       int
 	code, detail string
+	failure      domain.Failure // "" for what only HTTP knows of
 }
 
 func (e refusal) Error() string { return e.detail }
@@ -61,9 +64,13 @@ func problemOf(err error, requestID string) problem {
 	var size *http.MaxBytesError
 	switch {
 	case errors.As(err, &r):
-		return newProblem(r.status, r.code, r.detail)
+		p := newProblem(r.status, r.code, r.detail)
+		p.Failure = r.failure
+		return p
 	case errors.As(err, &e) && statuses[e.Failure] != 0:
-		return newProblem(statuses[e.Failure], e.Code, err.Error())
+		p := newProblem(statuses[e.Failure], e.Code, err.Error())
+		p.Failure = e.Failure
+		return p
 	case errors.As(err, &size):
 		return newProblem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than %d bytes; send it in parts", size.Limit))
 	}

@@ -1,0 +1,393 @@
+package ledger
+
+// What the parts cost together, each held against the bare thing underneath it in the same run, in turns, so that a
+// machine that slows down slows both. Figures are reported as metrics: "x-bare" is ours over the bare one's time.
+//
+//	go test -run '^$' -bench . -benchtime 2s ./cmd/permledger/internal/ledger
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/permledger/permledger/domain"
+	"github.com/permledger/permledger/domain/catalogues"
+)
+
+const root = domain.Account("professional:root")
+
+// benchLedger makes a new ledger of the minddistrict catalogue, synced at every write.
+func benchLedger(b *testing.B) *Ledger {
+	s, err := Open(b.Context(), Options{Data: b.TempDir(), Create: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	document, err := catalogues.Document("minddistrict")
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := s.Init(b.Context(), "acme", document, root, "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return l
+}
+
+// bareStream is what permledger stands on and nothing else: an embedded server that syncs every write.
+func bareStream(b *testing.B) jetstream.JetStream {
+	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, JetStream: true, StoreDir: b.TempDir(), SyncAlways: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv.Start()
+	if !srv.ReadyForConnections(time.Minute) {
+		b.Fatal("the bare server does not start")
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(srv))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { nc.Close(); srv.Shutdown(); srv.WaitForShutdown() })
+	js, err := jetstream.New(nc)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := js.CreateStream(b.Context(), jetstream.StreamConfig{Name: "BARE", Subjects: []string{"bare.>"}}); err != nil {
+		b.Fatal(err)
+	}
+	return js
+}
+
+// opening is a command that opens the nth professional.
+func opening(n int) domain.Command {
+	return domain.Command{Name: "account.open", Actor: root, Source: "bench", Data: &domain.AccountOpening{Account: domain.Account(fmt.Sprintf("professional:p%d", n))}}
+}
+
+// callers runs do(0) … do(n-1) on so many goroutines and gives the time it took.
+func callers(b *testing.B, goroutines, n int, do func(i int) error) time.Duration {
+	work := make(chan int)
+	var wg sync.WaitGroup
+	start := time.Now()
+	for range goroutines {
+		wg.Go(func() {
+			for i := range work {
+				if err := do(i); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	for i := range n {
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	return time.Since(start)
+}
+
+// BenchmarkRecord records synced commands of one event each by one caller and by 64, and for each as many bare synced
+// publishes of the same bytes. One operation is one command.
+func BenchmarkRecord(b *testing.B) {
+	for _, goroutines := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", goroutines), func(b *testing.B) {
+			l, js := benchLedger(b), bareStream(b)
+			body := bytes.Repeat([]byte("x"), 210) // what an account.opened takes
+			var ours, bare time.Duration
+			done := 0
+			b.ResetTimer()
+			for done < b.N {
+				n := min(b.N-done, 500*goroutines)
+				ours += callers(b, goroutines, n, func(i int) error {
+					_, err := l.Record(b.Context(), []domain.Command{opening(done + i)})
+					return err
+				})
+				b.StopTimer()
+				bare += callers(b, goroutines, n, func(int) error {
+					_, err := js.Publish(b.Context(), "bare.event", body)
+					return err
+				})
+				b.StartTimer()
+				done += n
+			}
+			b.ReportMetric(float64(b.N)/ours.Seconds(), "commands/s")
+			b.ReportMetric(float64(b.N)/bare.Seconds(), "bare/s")
+			b.ReportMetric(ours.Seconds()/bare.Seconds(), "x-bare")
+		})
+	}
+}
+
+// BenchmarkRecordArrays records arrays of 1,000 commands from one caller, and for each as many commands from 64 callers.
+// One operation is one array.
+func BenchmarkRecordArrays(b *testing.B) {
+	l := benchLedger(b)
+	var arrays, singles time.Duration
+	next := 0
+	b.ResetTimer()
+	for range b.N {
+		commands := make([]domain.Command, 1000)
+		for i := range commands {
+			commands[i] = opening(next + i)
+		}
+		next += len(commands)
+		arrays += callers(b, 1, 1, func(int) error { _, err := l.Record(b.Context(), commands); return err })
+		b.StopTimer()
+		singles += callers(b, 64, len(commands), func(i int) error {
+			_, err := l.Record(b.Context(), []domain.Command{opening(next + i)})
+			return err
+		})
+		next += len(commands)
+		b.StartTimer()
+	}
+	b.ReportMetric(1000*float64(b.N)/arrays.Seconds(), "commands/s")
+	b.ReportMetric(singles.Seconds()/arrays.Seconds(), "x-64-callers")
+}
+
+// history writes a made-up history: the organisation's staff, then for each client its account, its links, and, after
+// years, other links instead of those. It has about (1+4*links)*clients events.
+func history(w io.Writer, clients, links int) {
+	at := time.Date(2018, 1, 1, 0, 0, 0, 0, time.UTC)
+	event := func(typ, data string) {
+		at = at.Add(time.Minute)
+		fmt.Fprintf(w, `{"at":%q,"type":%q,"actor":"professional:root","data":{%s}}`+"\n", at.Format(time.RFC3339), typ, data)
+	}
+	staff := max(10, clients/100)
+	event("account.opened", `"account":"professional:root"`)
+	event("role.assigned", `"principal":"professional:root","role":"application_manager"`)
+	for i := range staff {
+		event("account.opened", fmt.Sprintf(`"account":"professional:p%d"`, i))
+		event("role.assigned", fmt.Sprintf(`"principal":"professional:p%d","role":"therapist"`, i))
+	}
+	each := func(shift int, typ string) {
+		for c := range clients {
+			for k := range links {
+				event(typ, fmt.Sprintf(`"principal":"professional:p%d","client":"client:c%d","relation":"therapist"`, (c*7+k*13+shift)%staff, c))
+			}
+		}
+	}
+	for c := range clients {
+		event("account.opened", fmt.Sprintf(`"account":"client:c%d"`, c))
+	}
+	each(0, "caseload.linked")
+	at = at.AddDate(2, 0, 0)
+	each(0, "caseload.unlinked")
+	each(1, "caseload.linked")
+}
+
+// imported makes a ledger of that history.
+func imported(b *testing.B, clients, links int) (*Ledger, Imported) {
+	s, err := Open(b.Context(), Options{Data: b.TempDir(), Create: true, Relaxed: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	document, err := catalogues.Document("minddistrict")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var text bytes.Buffer
+	history(&text, clients, links)
+	sum, err := s.Import(b.Context(), "acme", document, &text, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := s.Ledger(b.Context(), "acme")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return l, sum
+}
+
+// bareRead reads the ledger's stream with the client library's ordered consumer and does nothing with it.
+func bareRead(b *testing.B, l *Ledger) time.Duration {
+	head := l.Head()
+	start := time.Now()
+	c, err := l.s.store.JetStream().OrderedConsumer(b.Context(), "PERMLEDGER_"+string(l.Org()), jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := c.Messages(jetstream.PullMaxMessages(4096))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Stop()
+	for range head {
+		if _, err := m.Next(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return time.Since(start)
+}
+
+// BenchmarkImport imports a history, and reads the stream that it made with a bare ordered consumer. One operation is
+// one event.
+func BenchmarkImport(b *testing.B) {
+	clients := max(1, b.N/13)
+	document, err := catalogues.Document("minddistrict")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var text bytes.Buffer
+	history(&text, clients, 3)
+	s, err := Open(b.Context(), Options{Data: b.TempDir(), Create: true, Relaxed: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	b.ResetTimer()
+	start := time.Now()
+	sum, err := s.Import(b.Context(), "acme", document, &text, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ours := time.Since(start)
+	b.StopTimer()
+	l, err := s.Ledger(b.Context(), "acme")
+	if err != nil {
+		b.Fatal(err)
+	}
+	rates(b, sum.Events, ours, bareRead(b, l))
+}
+
+// BenchmarkReplay makes the projection anew from the log, and reads the same stream with a bare ordered consumer. One
+// operation is one event.
+func BenchmarkReplay(b *testing.B) {
+	l, sum := imported(b, max(1, b.N/13), 3)
+	bare := bareRead(b, l)
+	l.stop()
+	if err := l.p.Wipe(); err != nil {
+		b.Fatal(err)
+	}
+	again := newLedger(l.s, l.log, l.keys, l.p)
+	l.s.ledgers["acme"] = again
+	b.ResetTimer()
+	start := time.Now()
+	again.start()
+	if err := again.wait(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	ours := time.Since(start)
+	b.StopTimer()
+	rates(b, sum.Events, ours, min(bare, bareRead(b, again)))
+}
+
+func rates(b *testing.B, events int, ours, bare time.Duration) {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	b.ReportMetric(float64(events)/ours.Seconds(), "events/s")
+	b.ReportMetric(float64(events)/bare.Seconds(), "bare/s")
+	b.ReportMetric(bare.Seconds()/ours.Seconds(), "of-bare-rate")
+	b.ReportMetric(float64(m.HeapInuse)/(1<<20), "heap-MB")
+}
+
+// BenchmarkCheck decides in process at 100,000 clients and 300,000 links, now and years ago, in turns, on other
+// principals and clients each time. One operation is one decision.
+func BenchmarkCheck(b *testing.B) {
+	l, sum := imported(b, 100_000, 3)
+	staff := 1000
+	check := func(i int, at domain.Instant, shift int) {
+		a, err := l.Ask(at, Known{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer a.Close()
+		c := i * 7919 % 100_000
+		q := domain.Question{Subject: domain.Account(fmt.Sprintf("professional:p%d", (c*7+13+shift)%staff)), Action: "view_record", Resource: domain.Resource(fmt.Sprintf("client:c%d", c))}
+		d, err := domain.Evaluate(a, q, a.At)
+		if err != nil || !d.Allowed {
+			b.Fatal(q, d, err)
+		}
+	}
+	// A moment when the first links stood, years before the newest event.
+	then := domain.InstantOf(sum.First.Time().Add(time.Duration(1+2*staff+100_000+300_000)*time.Minute).AddDate(0, 1, 0))
+	for i := range 20_000 { // warm
+		check(i, 0, 1)
+		check(i, then, 0)
+	}
+	var now, past time.Duration
+	b.ResetTimer()
+	for i := 0; i < b.N; {
+		n := min(b.N-i, 1000)
+		start := time.Now()
+		for k := range n {
+			check(i+k, 0, 1)
+		}
+		now += time.Since(start)
+		b.StopTimer()
+		start = time.Now()
+		for k := range n {
+			check(i+k, then, 0)
+		}
+		past += time.Since(start)
+		b.StartTimer()
+		i += n
+	}
+	b.ReportMetric(float64(now.Nanoseconds())/float64(b.N), "now-ns")
+	b.ReportMetric(float64(past.Nanoseconds())/float64(b.N), "years-ago-ns")
+	b.ReportMetric(past.Seconds()/now.Seconds(), "x-now")
+}
+
+// BenchmarkWho asks who may view a client's record, with answers of the same size, in a small and a large organisation.
+func BenchmarkWho(b *testing.B) {
+	small, _ := imported(b, 1_000, 3)
+	large, _ := imported(b, 100_000, 3)
+	who := func(l *Ledger, clients, i int) {
+		a, err := l.Ask(0, Known{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer a.Close()
+		q := domain.Question{Action: "view_record", Resource: domain.Resource(fmt.Sprintf("client:c%d", i*7919%clients))}
+		n := 0
+		for _, err := range domain.Who(a, q, a.At, "") {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+		if n != 4 { // three therapists and the client
+			b.Fatalf("%v: %d answers", q, n)
+		}
+	}
+	for i := range 5_000 {
+		who(small, 1_000, i)
+		who(large, 100_000, i)
+	}
+	var atSmall, atLarge time.Duration
+	b.ResetTimer()
+	for i := 0; i < b.N; {
+		n := min(b.N-i, 200)
+		start := time.Now()
+		for k := range n {
+			who(small, 1_000, i+k)
+		}
+		atSmall += time.Since(start)
+		b.StopTimer()
+		start = time.Now()
+		for k := range n {
+			who(large, 100_000, i+k)
+		}
+		atLarge += time.Since(start)
+		b.StartTimer()
+		i += n
+	}
+	b.ReportMetric(float64(atSmall.Nanoseconds())/float64(b.N), "1000-clients-ns")
+	b.ReportMetric(float64(atLarge.Nanoseconds())/float64(b.N), "100000-clients-ns")
+	b.ReportMetric(atLarge.Seconds()/atSmall.Seconds(), "x-small")
+}

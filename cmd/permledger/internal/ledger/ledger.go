@@ -1,0 +1,314 @@
+package ledger
+
+// One organisation's ledger: keeping its projection level with its log, and reading both. Writing is in writer.go.
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+
+	"github.com/permledger/permledger/domain"
+	"github.com/permledger/permledger/eventstore"
+	"github.com/permledger/permledger/projections"
+)
+
+// A Ledger is safe for use by any goroutine. Its writer goroutine alone touches the projection's Head.
+type Ledger struct {
+	s    *Service
+	log  *eventstore.Log
+	keys *eventstore.Keys
+	p    *projections.Ledger
+	w    writer
+
+	ctx    context.Context // ends with stop
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the goroutines are gone
+	level  chan struct{} // closed when the projection has caught up, or can't
+
+	target atomic.Uint64           // the log's head when catching up began
+	broken atomic.Pointer[failure] // why nothing may be answered or recorded any more
+}
+
+type failure struct{ err error }
+
+func newLedger(s *Service, log *eventstore.Log, keys *eventstore.Keys, p *projections.Ledger) *Ledger {
+	l := &Ledger{s: s, log: log, keys: keys, p: p, done: make(chan struct{}), level: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.w = newWriter(l)
+	return l
+}
+
+// start catches up and then writes, until stop.
+func (l *Ledger) start() {
+	news := make(chan domain.Seq, 1)
+	following := make(chan struct{})
+	go func() {
+		defer close(l.done)
+		err := l.begin()
+		if err != nil {
+			l.fail(err)
+		}
+		close(l.level)
+		if err == nil && !l.log.Exclusive() {
+			go l.follow(news, following)
+		} else {
+			close(following)
+		}
+		l.w.run(news)
+		<-following
+	}()
+}
+
+// stop ends the goroutines: what was sent to the log is finished, what waits is turned away.
+func (l *Ledger) stop() {
+	l.cancel()
+	<-l.done
+}
+
+// fail stops the ledger for good: nothing is answered or recorded over a log that is not what it was.
+func (l *Ledger) fail(err error) {
+	if l.broken.CompareAndSwap(nil, &failure{err}) && l.ctx.Err() == nil {
+		l.s.o.Logger.Error("the ledger stops", "org", l.log.Org(), "error", err)
+	}
+}
+
+// sound is nil, or why the ledger stopped.
+func (l *Ledger) sound() error {
+	if f := l.broken.Load(); f != nil {
+		return f.err
+	}
+	return nil
+}
+
+// wait waits until the projection has caught up.
+func (l *Ledger) wait(ctx context.Context) error {
+	select {
+	case <-l.level:
+		return l.sound()
+	case <-ctx.Done():
+		return l.ready()
+	}
+}
+
+// ready is nil when the ledger can be asked, and else says why not.
+func (l *Ledger) ready() error {
+	select {
+	case <-l.level:
+		return l.sound()
+	default:
+		return domain.Errorf(domain.Incomplete, "behind", "ledger of %s: the projection is at event %d of %d and catching up", l.log.Org(), l.p.Position().Seq, l.target.Load())
+	}
+}
+
+// begin checks that log and projection belong together, and catches up.
+func (l *Ledger) begin() error {
+	pos := l.p.Position()
+	if pos.Building { // an import died between its two commits: the log has all of it
+		if err := l.p.Wipe(); err != nil {
+			return err
+		}
+		pos = l.p.Position()
+	}
+	if pos.Stream.IsZero() {
+		if err := l.p.Bind(l.log.Created(), false); err != nil {
+			return err
+		}
+	} else if !pos.Stream.Equal(l.log.Created()) {
+		return domain.Errorf(domain.Integrity, "log_swapped", "ledger of %s: its projection was made from a log created at %s, this one was created at %s", l.log.Org(), domain.InstantOf(pos.Stream), domain.InstantOf(l.log.Created()))
+	}
+	if pos.Seq > 0 {
+		e, err := l.log.Get(l.ctx, pos.Seq)
+		if isFailure(err, domain.Unknown) {
+			return domain.Errorf(domain.Integrity, "log_truncated", "ledger of %s: its projection has event %d, the log ends before it", l.log.Org(), pos.Seq)
+		} else if err != nil {
+			return err
+		}
+		if e.ID != pos.EventID {
+			return domain.Errorf(domain.Integrity, "log_forked", "ledger of %s: event %d is %s in the log and was %s when it was applied", l.log.Org(), pos.Seq, e.ID, pos.EventID)
+		}
+	}
+	return l.catchUp(l.ctx, nil)
+}
+
+// catchUp applies what the log has and the projection lacks. It is the writer goroutine's, with nothing staged.
+// each, if not nil, is called for every event applied.
+func (l *Ledger) catchUp(ctx context.Context, each func(*domain.Event)) error {
+	logHead, err := l.log.Head(ctx)
+	if err != nil {
+		return err
+	}
+	head := l.p.Head()
+	if logHead < head.KnownAt() {
+		return domain.Errorf(domain.Integrity, "log_truncated", "ledger of %s: event %d was applied, the log ends at %d", l.log.Org(), head.KnownAt(), logHead)
+	}
+	l.target.Store(uint64(logHead))
+	events := l.decodeAhead(ctx, head.KnownAt(), logHead)
+	defer events.stop()
+	for b := range events.batches {
+		for _, e := range b.events {
+			if _, err := head.Apply(e); err != nil {
+				return err
+			}
+			if each != nil {
+				each(e)
+			}
+		}
+		if b.err != nil {
+			head.Drop()
+			return b.err
+		}
+		if err := l.eraseKeys(ctx, b.events); err != nil {
+			return err
+		}
+		if err := head.Commit(head.KnownAt()); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// eraseKeys erases the keys of those whose erasure was recorded, before the projection's position goes past it: so a
+// crash in between erases them at the next start. Erasing twice is erasing once.
+func (l *Ledger) eraseKeys(ctx context.Context, events []*domain.Event) error {
+	for _, e := range events {
+		if d, ok := e.Data.(*domain.SubjectErasure); ok {
+			if err := l.keys.Erase(ctx, d.Account); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// decoded is a stretch of the log, read and decoded ahead of whoever applies it: the two cost about the same, and there
+// is more than one processor.
+type decoded struct {
+	batches chan decodedBatch
+	stop    context.CancelFunc
+}
+
+type decodedBatch struct {
+	events []*domain.Event
+	err    error
+}
+
+func (l *Ledger) decodeAhead(ctx context.Context, after, upTo domain.Seq) decoded {
+	ctx, cancel := context.WithCancel(ctx)
+	d := decoded{make(chan decodedBatch, 4), cancel}
+	go func() {
+		defer close(d.batches)
+		var b decodedBatch
+		send := func() bool {
+			select {
+			case d.batches <- b:
+				b = decodedBatch{}
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		}
+		for entry, err := range l.log.Read(ctx, after, upTo) {
+			if err == nil {
+				var e *domain.Event
+				if e, err = l.decode(entry); err == nil {
+					b.events = append(b.events, e)
+				}
+			}
+			b.err = err
+			if (err != nil || len(b.events) == commitEvery) && !send() {
+				return
+			}
+		}
+		if len(b.events) > 0 {
+			send()
+		}
+	}()
+	return d
+}
+
+// decode reads a stored event. What can't be read stops the ledger.
+func (l *Ledger) decode(entry eventstore.Entry) (*domain.Event, error) {
+	e, err := domain.DecodeEvent(entry.Seq, entry.Body)
+	if err != nil {
+		return nil, domain.Errorf(domain.Integrity, "undecodable_event", "ledger of %s: event %d can't be read: %v", l.log.Org(), entry.Seq, err)
+	}
+	if e.Org != l.log.Org() || e.ID != entry.ID {
+		return nil, domain.Errorf(domain.Integrity, "foreign_event", "ledger of %s: event %d says it is %s of %s, and stands in the log as %s", l.log.Org(), entry.Seq, e.ID, e.Org, entry.ID)
+	}
+	return e, nil
+}
+
+// follow tells the writer of events that other servers record. Its own it sees as well, and passes on for nothing.
+func (l *Ledger) follow(news chan domain.Seq, done chan struct{}) {
+	defer close(done)
+	for entry, err := range l.log.Follow(l.ctx, l.p.Position().Seq) {
+		if err != nil {
+			l.fail(err)
+			return
+		}
+		select { // the newest is all that counts
+		case <-news:
+		default:
+		}
+		news <- entry.Seq
+	}
+}
+
+// Org names the organisation.
+func (l *Ledger) Org() domain.Org { return l.log.Org() }
+
+// Now is the ledger's own clock, which is never before its newest event.
+func (l *Ledger) Now() domain.Instant { return max(l.s.now(), l.p.Position().RecordedAt) }
+
+// Head is the newest event that answers rest on.
+func (l *Ledger) Head() domain.Seq { return l.p.Position().Seq }
+
+// Event gives one event, its texts opened where their key was not erased.
+func (l *Ledger) Event(ctx context.Context, seq domain.Seq) (*domain.Event, error) {
+	entry, err := l.log.Get(ctx, seq)
+	if err != nil {
+		return nil, err
+	}
+	return l.read(ctx, entry)
+}
+
+func (l *Ledger) read(ctx context.Context, entry eventstore.Entry) (*domain.Event, error) {
+	e, err := l.decode(entry)
+	if err != nil {
+		l.fail(err)
+		return nil, err
+	}
+	return open(ctx, l.keys, e)
+}
+
+// Events gives the events after a seq, at most limit of them, up to the newest that answers rest on.
+func (l *Ledger) Events(ctx context.Context, after domain.Seq, limit int) ([]*domain.Event, error) {
+	events := []*domain.Event{}
+	upTo := min(l.Head(), after+domain.Seq(limit))
+	for entry, err := range l.log.Read(ctx, after, upTo) {
+		if err != nil {
+			return nil, err
+		}
+		e, err := l.read(ctx, entry)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+// History yields the events about an account after one seq and up to another, oldest first.
+func (l *Ledger) History(ctx context.Context, about domain.Account, after, upTo domain.Seq) iter.Seq2[*domain.Event, error] {
+	return func(yield func(*domain.Event, error) bool) {
+		for seq, err := range l.p.History(about, after, upTo) {
+			var e *domain.Event
+			if err == nil {
+				e, err = l.Event(ctx, seq)
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}

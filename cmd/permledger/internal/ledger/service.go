@@ -1,0 +1,276 @@
+// Package ledger puts the parts together: for each organisation the log (eventstore), what follows from it
+// (projections) and the rules (domain), with the one writer between them. It owns the order of the steps from a command
+// to an answer; it never decides anything itself, and knows neither HTTP nor a terminal.
+//
+//	command → domain.Decide on the writer's view → eventstore (the commit point) → projections → domain evaluates → answer
+package ledger
+
+// A Service holds the ledgers of one data directory or one NATS server: opening, finding and making them.
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/permledger/permledger/domain"
+	"github.com/permledger/permledger/eventstore"
+	"github.com/permledger/permledger/projections"
+)
+
+// Options say where the ledgers are.
+type Options struct {
+	Data    string             // the data directory: log/ and projection/ are in it
+	Create  bool               // make the data directory where it is missing
+	NATS    eventstore.Options // the external server, where its URL is set: URL, Credentials, CA, Cert, Key, Replicas
+	Relaxed bool               // for an import into a new ledger: sync at its end instead of at each write
+	Now     func() time.Time   // nil: time.Now
+	Random  io.Reader          // nil: crypto/rand
+	Logger  *slog.Logger       // nil: silent
+}
+
+// A Service is safe for use by any goroutine.
+type Service struct {
+	o     Options
+	store *eventstore.Store
+	db    *projections.DB
+
+	idMu    sync.Mutex // guards entropy
+	entropy ulid.MonotonicReader
+
+	mu      sync.Mutex // guards ledgers and opening; held while a ledger is opened, but not while it catches up
+	ledgers map[domain.Org]*Ledger
+	failed  error // why OpenAll could not open them
+	opened  bool  // OpenAll is done
+}
+
+// Open opens the data directory. Errors: Unreachable where it is missing, cannot be read, or another process has it.
+func Open(ctx context.Context, o Options) (*Service, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Data == "" {
+		return nil, domain.Errorf(domain.Malformed, "no_data", "opening the ledger: no data directory given")
+	}
+	if err := checkData(o); err != nil {
+		return nil, err
+	}
+	s := &Service{o: o, ledgers: make(map[domain.Org]*Ledger), entropy: ulid.Monotonic(o.Random, 0)}
+	log := o.NATS
+	log.Relaxed, log.Logger, log.Rand = o.Relaxed, o.Logger, o.Random
+	if log.URL == "" {
+		log.Dir = filepath.Join(o.Data, "log")
+	}
+	var err error
+	if s.store, err = eventstore.Open(ctx, log); err != nil {
+		return nil, err
+	}
+	if s.db, err = projections.Open(filepath.Join(o.Data, "projection"), projections.Options{Logger: o.Logger}); err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	return s, nil
+}
+
+// checkData refuses, unless the directory may be made, one that is not there or holds no ledgers: a slip of the pen
+// must not leave an empty ledger behind.
+func checkData(o Options) error {
+	const hint = "make one with permledger init or import"
+	info, err := os.Stat(o.Data)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && o.Create:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return domain.Errorf(domain.Unreachable, "no_data", "opening the ledger: there is no directory %s; %s", o.Data, hint)
+	case err != nil:
+		return domain.Errorf(domain.Unreachable, "no_data", "opening the ledger: %v", err)
+	case !info.IsDir():
+		return domain.Errorf(domain.Unreachable, "no_data", "opening the ledger: %s is not a directory", o.Data)
+	case o.Create || o.NATS.URL != "":
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(o.Data, "log")); err != nil {
+		return domain.Errorf(domain.Unreachable, "no_data", "opening the ledger: %s holds none; %s", o.Data, hint)
+	}
+	return nil
+}
+
+// Close finishes what was acknowledged and closes everything. Commands that still wait get Unavailable.
+func (s *Service) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.ledgers {
+		l.stop()
+	}
+	return errors.Join(s.db.Close(), s.store.Close())
+}
+
+// Orgs lists the organisations that have a ledger, sorted.
+func (s *Service) Orgs(ctx context.Context) ([]domain.Org, error) { return s.store.Orgs(ctx) }
+
+// Ledger gives an organisation's ledger, caught up with its log; org "" stands for the only one there is. Errors:
+// Unknown, Malformed where "" leaves a choice, Integrity where log and projection do not belong together.
+func (s *Service) Ledger(ctx context.Context, org domain.Org) (*Ledger, error) {
+	if org == "" {
+		orgs, err := s.store.Orgs(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(orgs) == 0:
+			return nil, domain.Errorf(domain.Unknown, "no_ledger", "opening the ledger: there is none in %s yet; make one with permledger init or import", s.o.Data)
+		case len(orgs) > 1:
+			return nil, domain.Errorf(domain.Malformed, "which_org", "opening the ledger: there are several; say which organisation: %s", join(orgs))
+		}
+		org = orgs[0]
+	}
+	l, err := s.ledger(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	return l, l.wait(ctx)
+}
+
+func join(orgs []domain.Org) string {
+	names := make([]string, len(orgs))
+	for i, o := range orgs {
+		names[i] = string(o)
+	}
+	return strings.Join(names, ", ")
+}
+
+// ledger opens the ledger and lets it catch up in the background.
+func (s *Service) ledger(ctx context.Context, org domain.Org) (*Ledger, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l, ok := s.ledgers[org]; ok {
+		return l, nil
+	}
+	log, err := s.store.Open(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	return s.start(ctx, log)
+}
+
+// start makes a ledger of a log and runs it. s.mu is held.
+func (s *Service) start(ctx context.Context, log *eventstore.Log) (*Ledger, error) {
+	keys, err := log.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.db.Ledger(log.Org())
+	if err != nil {
+		return nil, err
+	}
+	l := newLedger(s, log, keys, p)
+	s.ledgers[log.Org()] = l
+	l.start()
+	return l, nil
+}
+
+// OpenAll opens every ledger and waits until all have caught up with their logs. Until then Ready says how far.
+func (s *Service) OpenAll(ctx context.Context) error {
+	err := s.openAll(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opened, s.failed = true, err
+	return err
+}
+
+func (s *Service) openAll(ctx context.Context) error {
+	orgs, err := s.store.Orgs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, org := range orgs {
+		if _, err := s.ledger(ctx, org); err != nil {
+			return fmt.Errorf("ledger of %s: %w", org, err)
+		}
+	}
+	for _, org := range orgs {
+		if _, err := s.Ledger(ctx, org); err != nil {
+			return fmt.Errorf("ledger of %s: %w", org, err)
+		}
+	}
+	return nil
+}
+
+// Ready is nil once every ledger has caught up, and else says in one sentence what is lacking.
+func (s *Service) Ready(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.ledgers {
+		if err := l.ready(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.failed != nil:
+		return s.failed
+	case !s.opened:
+		return domain.Errorf(domain.Incomplete, "starting", "the ledgers are being opened")
+	}
+	return s.store.Ready(ctx)
+}
+
+// now is the clock's time.
+func (s *Service) now() domain.Instant { return domain.InstantOf(s.o.Now()) }
+
+// newID makes an event id of the moment. Ids of one service sort in the order in which they were made; the ledger
+// never relies on it.
+func (s *Service) newID(at domain.Instant) domain.EventID {
+	s.idMu.Lock()
+	defer s.idMu.Unlock()
+	ms := uint64(max(at, 0)) / uint64(time.Millisecond)
+	id, err := ulid.New(ms, s.entropy)
+	if err != nil { // the random part ran over within one millisecond: one in 2^79, and the next millisecond has room
+		id = ulid.MustNew(ms+1, s.entropy)
+	}
+	return domain.EventID(id.String())
+}
+
+// Init makes a new ledger: the catalogue is adopted, and the founder opened and given the catalogue's founder roles.
+// All of it is recorded or nothing. Errors: Conflict where there is such a ledger, RuleBroken for a catalogue with
+// mistakes or a founder who may not be one.
+func (s *Service) Init(ctx context.Context, org domain.Org, document []byte, founder domain.Account, source string) (*Ledger, error) {
+	cat, err := domain.ParseCatalogue(document)
+	if err != nil {
+		return nil, err
+	}
+	if len(cat.Founder) == 0 {
+		return nil, domain.Errorf(domain.RuleBroken, "no_founder", "making the ledger of %s: the catalogue %s names no founder role, so nobody could record anything", org, cat.Name)
+	}
+	data := []domain.Data{&domain.CatalogueAdoption{Document: string(document)}, &domain.AccountOpening{Account: founder}}
+	for _, role := range cat.Founder {
+		data = append(data, &domain.RoleAssignment{Principal: founder, Role: role})
+	}
+	now := s.now()
+	l, err := s.create(ctx, org, func(add func(*domain.Event) error) error {
+		for _, d := range data {
+			e := &domain.Event{Type: d.Type(), Version: 1, RecordedAt: now, Actor: founder, Source: source, Data: d}
+			if err := add(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, l.wait(ctx)
+}
