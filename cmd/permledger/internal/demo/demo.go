@@ -75,7 +75,7 @@ func More() [][]string {
 // writes are synced only at the end, where the ledger of somebody who counts on it syncs each (ledger.Options.Relaxed).
 func Write(ctx context.Context, dir string, progress func(now time.Time, events int)) (made bool, err error) {
 	c := &clock{now: opening()}
-	s, err := ledger.Open(ctx, ledger.Options{Data: dir, Relaxed: true, Now: c.time})
+	s, err := ledger.Open(ctx, ledger.Options{Data: dir, Create: true, Relaxed: true, Now: c.time})
 	if err != nil {
 		return false, err
 	}

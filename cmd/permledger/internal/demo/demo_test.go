@@ -243,7 +243,7 @@ func TestWriteAgainFindsTheStory(t *testing.T) {
 
 func TestWriteRefusesWhatIsNotTheStory(t *testing.T) {
 	another := t.TempDir()
-	s, err := ledger.Open(t.Context(), ledger.Options{Data: another})
+	s, err := ledger.Open(t.Context(), ledger.Options{Data: another, Create: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,213 @@
+package main
+
+// The one client behind every verb but init, import and serve: it asks the HTTP interface, of a running service or of a
+// data directory opened here (inprocess.go). Both ways the same bytes come back, so --json and what people read never
+// differ in their facts, and nothing here knows how an answer is made.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/permledger/permledger/cmd/permledger/internal/api"
+	"github.com/permledger/permledger/cmd/permledger/internal/ledger"
+	"github.com/permledger/permledger/domain"
+)
+
+const (
+	dialWait = 5 * time.Second
+	// headerWait bounds how long a service may think before its answer begins. It is long because a command may be
+	// waiting for its turn at the log; the caller can always interrupt.
+	headerWait = 2 * time.Minute
+)
+
+// client asks one service.
+type client struct {
+	base  string // scheme and host, without a slash at the end
+	http  *http.Client
+	org   domain.Org
+	close func() error
+}
+
+// withClient opens the directory or names the service that the global flags say, finds out which organisation is meant,
+// calls do, and closes it again.
+func (a *app) withClient(ctx context.Context, do func(*client) error) (err error) {
+	c, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := c.close(); err == nil {
+			err = e
+		}
+	}()
+	if c.org, err = a.organisation(ctx, c); err != nil {
+		return err
+	}
+	return do(c)
+}
+
+func (a *app) client(ctx context.Context) (*client, error) {
+	if a.global.data != "" && a.global.server != "" {
+		return nil, domain.Errorf(domain.Malformed, "bad_flag", "--data and --server: give one of them, --data to open a directory here, --server to ask a service")
+	}
+	if a.global.data != "" {
+		s, err := ledger.Open(ctx, ledger.Options{Data: a.global.data, Logger: a.quietLogger()})
+		if err != nil {
+			return nil, err
+		}
+		h := api.New(api.Options{Service: s, Logger: a.quietLogger()})
+		return &client{base: "http://in-process", http: &http.Client{Transport: inProcess{h}}, close: s.Close}, nil
+	}
+	base := a.global.server
+	if base == "" {
+		base = defaultServer
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, domain.Errorf(domain.Malformed, "bad_flag", "--server %q: want the address of a service, e.g. %s", base, defaultServer)
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = (&net.Dialer{Timeout: dialWait}).DialContext
+	t.ResponseHeaderTimeout = headerWait
+	return &client{
+		base: strings.TrimSuffix(base, "/"), http: &http.Client{Transport: t},
+		close: func() error { t.CloseIdleConnections(); return nil },
+	}, nil
+}
+
+// quietLogger logs what goes wrong beside the answer, on stderr.
+func (a *app) quietLogger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// organisation gives the one of --org, or the only one there is.
+func (a *app) organisation(ctx context.Context, c *client) (domain.Org, error) {
+	if a.global.org != "" {
+		return domain.ParseOrg(a.global.org)
+	}
+	orgs, err := c.orgs(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case len(orgs) == 0:
+		return "", domain.Errorf(domain.Unknown, "no_org", "no organisation has a ledger there yet; make one with permledger init or permledger import")
+	case len(orgs) > 1:
+		return "", domain.Errorf(domain.Malformed, "which_org", "--org is missing: there is more than one organisation: %s", strings.Join(orgs, ", "))
+	}
+	return domain.ParseOrg(orgs[0])
+}
+
+func (c *client) orgs(ctx context.Context) ([]string, error) {
+	body, err := c.ask(ctx, http.MethodGet, "/orgs", nil)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Orgs []string `json:"orgs"`
+	}
+	return answer.Orgs, read(body, &answer)
+}
+
+// get asks one of the organisation's questions.
+func (c *client) get(ctx context.Context, question string, q url.Values) ([]byte, error) {
+	path := "/orgs/" + string(c.org) + "/" + question
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return c.ask(ctx, http.MethodGet, path, nil)
+}
+
+// ask gives the whole body of a 200. It is read to its end before anything is printed, because an answer that was cut
+// must not look like one. Errors: what the service says, as the kind of failure that its status stands for;
+// Unreachable where there is no permledger.
+func (c *client) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, domain.Errorf(domain.Malformed, "bad_flag", "--server %q: want the address of a service, e.g. %s", c.base, defaultServer)
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, c.unreachable(ctx, fmt.Errorf("the answer was cut after %d bytes: %w", len(got), err))
+	}
+	if resp.StatusCode == http.StatusOK {
+		return got, nil
+	}
+	var problem struct {
+		Title, Detail, Code string
+		Failure             domain.Failure // several share the status 503
+	}
+	if json.Unmarshal(got, &problem) != nil || problem.Code == "" {
+		return nil, domain.Errorf(domain.Unreachable, "not_permledger", "%s answers, but not as permledger does (status %d); give the service's address with --server", c.base, resp.StatusCode)
+	}
+	if problem.Detail == "" {
+		problem.Detail = problem.Title
+	}
+	return nil, domain.Errorf(failureOf(resp.StatusCode, problem.Failure), problem.Code, "%s", problem.Detail)
+}
+
+func (c *client) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var about *url.Error
+	if errors.As(err, &about) {
+		err = about.Err
+	}
+	return domain.Errorf(domain.Unreachable, "unreachable", "can't reach %s: %v; start a service with permledger serve --data DIR, name another with --server URL, or open a directory with --data DIR", c.base, err)
+}
+
+// read decodes an answer's body.
+func read(body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return domain.Errorf(domain.Unreachable, "not_permledger", "the answer is not what permledger gives: %v", err)
+	}
+	return nil
+}
+
+// question asks, and prints the body as it is (--json) or what show makes of it.
+func (a *app) question(ctx context.Context, name string, q url.Values, show func(s *screen, body []byte) error) error {
+	return a.withClient(ctx, func(c *client) error {
+		body, err := c.get(ctx, name, q)
+		if err != nil {
+			return err
+		}
+		return a.print(body, show)
+	})
+}
+
+// print prints an answer. show's error may be errNo or Incomplete: with --json it is called too, for that alone.
+func (a *app) print(body []byte, show func(s *screen, body []byte) error) error {
+	s := a.screen()
+	if !a.global.json {
+		err := show(s, body)
+		if e := s.flush(); e != nil {
+			return e
+		}
+		return err
+	}
+	if !bytes.HasSuffix(body, []byte("\n")) {
+		body = append(body, '\n')
+	}
+	if _, err := a.out.Write(body); err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	return show(s, body)
+}
