@@ -66,10 +66,24 @@ func (i Instant) append(b []byte) []byte {
 	if i == Forever {
 		return append(b, "forever"...)
 	}
-	if i%Instant(time.Millisecond) == 0 {
-		return i.Time().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	// The layout RFC3339 has a fast path; a fraction of our own is added before its Z.
+	b = i.Time().AppendFormat(b, time.RFC3339)
+	nanos := int64(i) % int64(time.Second)
+	if nanos < 0 {
+		nanos += int64(time.Second)
 	}
-	return i.Time().AppendFormat(b, "2006-01-02T15:04:05.999999999Z")
+	var digits [9]byte
+	for k := len(digits) - 1; k >= 0; k-- {
+		digits[k] = byte('0' + nanos%10)
+		nanos /= 10
+	}
+	n := len(digits)
+	for n > 3 && digits[n-1] == '0' {
+		n--
+	}
+	b[len(b)-1] = '.'
+	b = append(b, digits[:n]...)
+	return append(b, 'Z')
 }
 
 // MarshalText gives String; Forever has no text form and must be left out by whoever writes it.

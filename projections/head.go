@@ -36,6 +36,7 @@ type Head struct {
 	l     *Ledger
 	db    reader // reads what is committed: asOf is the position
 	cache cache
+	sieve *sieve // nil but while building: see Bulk
 
 	// staged, by what is asked of it. All of it follows from events, which are contiguous.
 	events   []stagedEvent
@@ -86,6 +87,7 @@ func newHead(l *Ledger) *Head {
 func (h *Head) restart() {
 	h.Drop()
 	h.cache.forget()
+	h.sieve = nil
 	h.follow()
 }
 
@@ -142,6 +144,9 @@ func (h *Head) stage(e *domain.Event, changes []domain.Change) error {
 		h.requests[e.RequestID] = r
 	}
 	for _, c := range changes {
+		if h.sieve != nil {
+			h.sieve.add(c.Fact)
+		}
 		if _, ok := h.facts[c.Fact]; !ok {
 			for _, onObject := range sides(c.Fact) {
 				at := laneOf(c.Fact, onObject)
@@ -155,6 +160,15 @@ func (h *Head) stage(e *domain.Event, changes []domain.Change) error {
 	}
 	h.events = append(h.events, s)
 	return nil
+}
+
+// Bulk says that very many events are about to be applied, or that they have been. Where the ledger is empty it spends
+// 16 MiB meanwhile on knowing which facts there are not; elsewhere it changes nothing. What is applied is the same.
+func (h *Head) Bulk(on bool) {
+	h.sieve = nil
+	if on && h.KnownAt() == 0 {
+		h.sieve = newSieve()
+	}
 }
 
 // sides tells where a fact lies: near its subject and, if it has one, near its object.
@@ -331,6 +345,9 @@ func (h *Head) Fact(f domain.Fact) (domain.Version, error) {
 	}
 	if v, ok := h.cache.get(f); ok {
 		return v, nil
+	}
+	if h.sieve != nil && !h.sieve.mayHave(f) {
+		return domain.Version{}, nil
 	}
 	v, err := h.db.fact(f)
 	if err == nil {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/permledger/permledger/domain"
 	"github.com/permledger/permledger/eventstore"
@@ -94,7 +95,7 @@ func (s *Service) create(ctx context.Context, org domain.Org, fill func(add func
 	if err != nil {
 		return nil, err
 	}
-	c := creation{s: s, org: org, im: im}
+	c := creation{s: s, org: org, im: im, out: newPublisher(im)}
 	log, err := c.run(ctx, fill)
 	if err != nil {
 		return nil, errors.Join(err, c.abort(ctx))
@@ -104,11 +105,11 @@ func (s *Service) create(ctx context.Context, org domain.Org, fill func(add func
 
 // creation is one ledger being made.
 type creation struct {
-	s    *Service
-	org  domain.Org
-	im   *eventstore.Importer
-	p    *projections.Ledger
-	body []byte
+	s   *Service
+	org domain.Org
+	im  *eventstore.Importer
+	out *publisher
+	p   *projections.Ledger
 }
 
 func (c *creation) run(ctx context.Context, fill func(add func(*domain.Event) error) error) (*eventstore.Log, error) {
@@ -122,11 +123,16 @@ func (c *creation) run(ctx context.Context, fill func(add func(*domain.Event) er
 	if err := c.p.Bind(c.im.Created(), true); err != nil {
 		return nil, err
 	}
+	head := c.p.Head()
+	head.Bulk(true)
+	defer head.Bulk(false)
 	if err := fill(func(e *domain.Event) error { return c.add(ctx, e) }); err != nil {
 		return nil, err
 	}
-	head := c.p.Head()
 	if err := head.Commit(head.KnownAt()); err != nil {
+		return nil, err
+	}
+	if err := c.out.finish(); err != nil {
 		return nil, err
 	}
 	log, err := c.im.Commit(ctx) // the commit point: from here on it is a ledger
@@ -148,23 +154,24 @@ func (c *creation) add(ctx context.Context, e *domain.Event) error {
 	if err != nil {
 		return err
 	}
-	c.body = domain.AppendEvent(c.body[:0], stored)
 	if _, err := head.Apply(e); err != nil {
 		return err
 	}
-	if e.Seq%commitEvery == 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := head.Commit(e.Seq); err != nil {
-			return err
-		}
+	if err := c.out.add(stored); err != nil {
+		return err
 	}
-	return c.im.Add(record(stored, c.body))
+	if e.Seq%commitEvery != 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return head.Commit(e.Seq)
 }
 
 // abort takes back what was written. ctx may be what ended the creation, so it does not stop the clearing up.
 func (c *creation) abort(ctx context.Context) error {
+	_ = c.out.finish() // that it failed is known, or does not matter any more
 	err := c.im.Abort(context.WithoutCancel(ctx))
 	if c.p != nil {
 		err = errors.Join(err, c.p.Wipe())
@@ -174,6 +181,61 @@ func (c *creation) abort(ctx context.Context) error {
 
 func record(e *domain.Event, body []byte) eventstore.Record {
 	return eventstore.Record{ID: e.ID, Type: e.Type, RecordedAt: e.RecordedAt, Body: body}
+}
+
+// publisher encodes events and hands them to the importer on a goroutine of its own, a batch at a time: admitting and
+// applying the next ones costs about as much.
+type publisher struct {
+	batch   []*domain.Event
+	batches chan []*domain.Event
+	done    chan struct{}
+	failed  atomic.Bool
+	err     error // set before done is closed and failed set
+}
+
+func newPublisher(im *eventstore.Importer) *publisher {
+	batches := make(chan []*domain.Event, 4) // the field is gone once finish was called
+	p := &publisher{batches: batches, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		var body []byte
+		for batch := range batches {
+			for _, e := range batch {
+				if p.err != nil {
+					break // but go on taking batches, so that nobody waits for ever
+				}
+				body = domain.AppendEvent(body[:0], e)
+				p.err = im.Add(record(e, body))
+			}
+			p.failed.Store(p.err != nil)
+		}
+	}()
+	return p
+}
+
+// add takes the next event, which nobody changes any more. Its error may be about an earlier one.
+func (p *publisher) add(e *domain.Event) error {
+	p.batch = append(p.batch, e)
+	if len(p.batch) < 256 {
+		return nil
+	}
+	p.batches <- p.batch
+	p.batch = nil
+	if p.failed.Load() {
+		return p.finish()
+	}
+	return nil
+}
+
+// finish waits until the importer has everything. It may be called again.
+func (p *publisher) finish() error {
+	if p.batches != nil {
+		p.batches <- p.batch
+		close(p.batches)
+		p.batches, p.batch = nil, nil
+	}
+	<-p.done
+	return p.err
 }
 
 // line is one decoded line of a history.

@@ -91,7 +91,7 @@ func rounds(n int) int {
 	return n
 }
 
-// openService opens a service; whoever does not close it before has it closed at the end of the test.
+// openService opens a service. Close it.
 func openService(t testing.TB, o Options) *Service {
 	t.Helper()
 	s, err := Open(t.Context(), o)
@@ -108,7 +108,7 @@ func closeService(t testing.TB, s *Service) {
 	}
 }
 
-// founding makes acme's ledger in a new service and gives both, closed at the end.
+// founding makes acme's ledger in a new service, which is closed at the end of the test.
 func founding(t testing.TB, o Options) *Ledger {
 	t.Helper()
 	o.Create = true
@@ -169,7 +169,7 @@ func withID(id string, c domain.Command) domain.Command        { c.ID = id; retu
 
 func because(reason string, c domain.Command) domain.Command { c.Reason = reason; return c }
 
-// record records, and fails the test where that is refused.
+// record1 records, and fails the test where that is refused.
 func record1(t testing.TB, l *Ledger, cs ...domain.Command) Recorded {
 	t.Helper()
 	r, err := l.Record(t.Context(), cs)
@@ -192,7 +192,7 @@ func wantError(t testing.TB, err error, failure domain.Failure, code, part strin
 	}
 }
 
-// ask asks as of now, and closes at the end of the test.
+// ask fixes the moments of a question, known as ParseKnown reads it. Close what it gives.
 func ask(t testing.TB, l *Ledger, at domain.Instant, known string) *Asked {
 	t.Helper()
 	k, err := ParseKnown(known)
@@ -239,7 +239,7 @@ func events(t testing.TB, l *Ledger) []*domain.Event {
 
 // wantWhole checks what every test of writing relies on: the log is contiguous, no event is in it twice, times go
 // forward, every event that a caller was told of is where the caller was told, and the answers are those of a naive
-// reading of the log. unsure may be there or not; everything else that is there was acknowledged.
+// reading of the log.
 func wantWhole(t testing.TB, l *Ledger, acknowledged []Recorded) {
 	t.Helper()
 	told := make(map[domain.Seq]domain.EventID)

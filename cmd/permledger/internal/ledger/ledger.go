@@ -142,6 +142,10 @@ func (l *Ledger) catchUp(ctx context.Context, each func(*domain.Event)) error {
 		return domain.Errorf(domain.Integrity, "log_truncated", "ledger of %s: event %d was applied, the log ends at %d", l.log.Org(), head.KnownAt(), logHead)
 	}
 	l.target.Store(uint64(logHead))
+	if logHead-head.KnownAt() >= many {
+		head.Bulk(true)
+		defer head.Bulk(false)
+	}
 	events := l.decodeAhead(ctx, head.KnownAt(), logHead)
 	defer events.stop()
 	for b := range events.batches {
@@ -166,6 +170,9 @@ func (l *Ledger) catchUp(ctx context.Context, each func(*domain.Event)) error {
 	}
 	return ctx.Err()
 }
+
+// many is how many events it takes to be worth preparing for them.
+const many = 50_000
 
 // eraseKeys erases the keys of those whose erasure was recorded, before the projection's position goes past it: so a
 // crash in between erases them at the next start. Erasing twice is erasing once.
