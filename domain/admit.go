@@ -2,6 +2,7 @@ package domain
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -250,8 +251,8 @@ func (a *admission) assignment(d *RoleAssignment) {
 	if !ok || !a.free(roleFact(d.Principal, d.Role), d.From, d.Until, "already_assigned", "%s holds role %s already, or did in that time", d.Principal, d.Role) {
 		return
 	}
-	for _, other := range sortedKeys(a.cat.Roles) {
-		if rule.Group == "" || other == d.Role || a.cat.Roles[other].Group != rule.Group {
+	for other := range a.cat.inGroup(rule.Group) {
+		if other == d.Role {
 			continue
 		}
 		for _, iv := range a.read(roleFact(d.Principal, other)).Intervals {
@@ -263,6 +264,20 @@ func (a *admission) assignment(d *RoleAssignment) {
 	}
 	if len(rule.Needs) > 0 && !a.holdsOne(d.Principal, rule.Needs, a.begins(from, until)) && a.err == nil {
 		a.fail(RuleBroken, "role_needed", "%s needs %s; %s does not hold it", d.Role, oneOf("", rule.Needs), d.Principal)
+	}
+}
+
+// inGroup yields the roles of a group, sorted; of no group none.
+func (c *Catalogue) inGroup(group string) iter.Seq[Role] {
+	return func(yield func(Role) bool) {
+		if group == "" {
+			return
+		}
+		for _, r := range sortedKeys(c.Roles) {
+			if c.Roles[r].Group == group && !yield(r) {
+				return
+			}
+		}
 	}
 }
 

@@ -35,7 +35,8 @@ type Catalogue struct {
 	// Protected is the one kind whose accounts the ledger guards.
 	Protected Kind
 
-	lines map[lineKey][]*Permit // Permits by what they permit; see compile
+	lines  map[lineKey][]*Permit // Permits by what they permit; see compile
+	groups bool                  // some kind is a group
 }
 
 type lineKey struct {
@@ -130,6 +131,9 @@ func (c *Catalogue) Type(k Kind) bool {
 // compile indexes the permits; the parser calls it once.
 func (c *Catalogue) compile() {
 	c.lines = make(map[lineKey][]*Permit)
+	for _, k := range c.Kinds {
+		c.groups = c.groups || k.Group
+	}
 	for i := range c.Permits {
 		p := &c.Permits[i]
 		for _, on := range p.On {

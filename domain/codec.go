@@ -368,11 +368,16 @@ func (l *lister) flag(name string, _ *bool)                  { l.add(name, optio
 // Texts gives the parts of the event that are about a person and sealed in the log, by field name, for whoever seals
 // or opens them. Empty ones are left out.
 func (e *Event) Texts() map[string]*string {
+	d, opening := e.Data.(*AccountOpening)
+	opening = opening && d.DisplayName != ""
+	if e.Reason == "" && !opening {
+		return nil
+	}
 	texts := make(map[string]*string, 2)
 	if e.Reason != "" {
 		texts["reason"] = &e.Reason
 	}
-	if d, ok := e.Data.(*AccountOpening); ok && d.DisplayName != "" {
+	if opening {
 		texts[displayName] = &d.DisplayName
 	}
 	return texts

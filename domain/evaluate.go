@@ -4,6 +4,7 @@ package domain
 // propose and ask it, authority over commands asks it, explanations are what it kept.
 
 import (
+	"iter"
 	"slices"
 )
 
@@ -40,10 +41,22 @@ type Evaluator struct {
 	catIn Seq
 	until Instant // when another catalogue follows, by what is known
 	memo  map[Fact]Version
+	scans map[scan][]Held // whole: what is not in one is not there
 }
 
-// maxMemo bounds what an evaluator remembers.
-const maxMemo = 4096
+// A scan is all facts of a family near an account, as Subject or as Object.
+type scan struct {
+	family   Family
+	near     Account
+	onObject bool
+}
+
+// Bounds on what an evaluator remembers: facts, scans, and facts of one scan.
+const (
+	maxMemo  = 4096
+	maxScans = 256
+	maxScan  = 64
+)
 
 // NewEvaluator prepares to decide by the catalogue that was in force at the moment, as r knows it.
 func NewEvaluator(r Reader, at Instant) (*Evaluator, error) {
@@ -69,6 +82,15 @@ func (ev *Evaluator) fact(f Fact) (Version, error) {
 	if v, ok := ev.memo[f]; ok {
 		return v, nil
 	}
+	if f.Object != "" {
+		if held, ok := ev.scans[scan{f.Family, f.Object, true}]; ok {
+			i := slices.IndexFunc(held, func(h Held) bool { return h.Fact == f })
+			if i < 0 {
+				return Version{}, nil
+			}
+			return held[i].Version, nil
+		}
+	}
 	v, err := ev.r.Fact(f)
 	if err == nil {
 		if len(ev.memo) >= maxMemo {
@@ -77,6 +99,45 @@ func (ev *Evaluator) fact(f Fact) (Version, error) {
 		ev.memo[f] = v
 	}
 	return v, err
+}
+
+func (ev *Evaluator) factsOf(family Family, subject Account) iter.Seq2[Held, error] {
+	return ev.scan(scan{family, subject, false}, ev.r.FactsOf)
+}
+
+func (ev *Evaluator) factsOn(family Family, object Account) iter.Seq2[Held, error] {
+	return ev.scan(scan{family, object, true}, ev.r.FactsOn)
+}
+
+// scan reads what s is of, or remembers it.
+func (ev *Evaluator) scan(s scan, read func(Family, Account) iter.Seq2[Held, error]) iter.Seq2[Held, error] {
+	return func(yield func(Held, error) bool) {
+		if held, ok := ev.scans[s]; ok {
+			for _, h := range held {
+				if !yield(h, nil) {
+					return
+				}
+			}
+			return
+		}
+		var held []Held
+		few := true
+		for h, err := range read(s.family, s.near) {
+			if few = few && err == nil && len(held) < maxScan; few {
+				held = append(held, h)
+			}
+			if !yield(h, err) || err != nil {
+				return
+			}
+		}
+		if !few {
+			return
+		}
+		if ev.scans == nil || len(ev.scans) >= maxScans {
+			ev.scans = make(map[scan][]Held)
+		}
+		ev.scans[s] = held
+	}
 }
 
 // Existed tells whether the account had been opened, or the resource registered, by the moment. Things that are
@@ -245,7 +306,7 @@ func (ev *Evaluator) resource(q Question) (res thing, found bool, err error) {
 // none, stays so.
 func (ev *Evaluator) registered(res Resource) (Held, bool, Instant, error) {
 	until := Forever
-	for h, err := range ev.r.FactsOf(FamilyResource, Account(res)) {
+	for h, err := range ev.factsOf(FamilyResource, Account(res)) {
 		if err != nil {
 			return Held{}, false, 0, err
 		}

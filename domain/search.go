@@ -130,7 +130,7 @@ func (ev *Evaluator) whatOf(subject Account, action Action, k Kind, after Resour
 // individually, which need no line and may outlive theirs.
 func (ev *Evaluator) actionsOf(subject Account, k Kind) (actions []Action, err error) {
 	actions = ev.cat.Actions(k)
-	ev.each(ev.r.FactsOf(FamilyException, subject), &err, func(f Fact, iv Interval) {
+	ev.each(ev.factsOf(FamilyException, subject), &err, func(f Fact, iv Interval) {
 		if on, action, _ := strings.Cut(f.Name, " "); Kind(on) == k && iv.Detail == Added {
 			actions = append(actions, Action(action))
 		}
@@ -194,9 +194,9 @@ func (ev *Evaluator) proposeSubjects(q Question) ([]Account, error) {
 			p.add(f.Subject)
 		}
 	}
-	ev.each(ev.r.FactsOn(FamilyException, KindRef(kind)), &p.err, individually)
+	ev.each(ev.factsOn(FamilyException, KindRef(kind)), &p.err, individually)
 	if res.client != "" {
-		ev.each(ev.r.FactsOn(FamilyException, res.client), &p.err, individually)
+		ev.each(ev.factsOn(FamilyException, res.client), &p.err, individually)
 	}
 	var kinds []Kind // of which everyone is proposed
 	for _, line := range ev.cat.Lines(kind, q.Action) {
@@ -214,14 +214,14 @@ func (ev *Evaluator) proposeSubjects(q Question) ([]Account, error) {
 				p.add(res.creator)
 			}
 		case s.Invited:
-			ev.each(ev.r.FactsOn(FamilyInvitation, Account(res.Resource)), &p.err, func(f Fact, _ Interval) { p.add(f.Subject) })
+			ev.each(ev.factsOn(FamilyInvitation, Account(res.Resource)), &p.err, func(f Fact, _ Interval) { p.add(f.Subject) })
 		case len(s.Grants) > 0:
 			if res.client != "" {
-				ev.each(ev.r.FactsOn(FamilyGrant, res.client), &p.err, func(f Fact, _ Interval) { p.add(f.Subject) })
+				ev.each(ev.factsOn(FamilyGrant, res.client), &p.err, func(f Fact, _ Interval) { p.add(f.Subject) })
 			}
 		case len(s.Links) > 0:
 			if res.client != "" {
-				ev.each(ev.r.FactsOn(FamilyLink, res.client), &p.err, func(f Fact, _ Interval) {
+				ev.each(ev.factsOn(FamilyLink, res.client), &p.err, func(f Fact, _ Interval) {
 					if slices.Contains(s.Links, Relation(f.Name)) {
 						ev.withMembers(f.Subject, p)
 					}
@@ -235,11 +235,11 @@ func (ev *Evaluator) proposeSubjects(q Question) ([]Account, error) {
 				other = Account(res.Resource)
 			}
 			if other != "" {
-				ev.each(ev.r.FactsOf(FamilyMember, other), &p.err, func(f Fact, _ Interval) { ev.withMembers(f.Object, p) })
+				ev.each(ev.factsOf(FamilyMember, other), &p.err, func(f Fact, _ Interval) { ev.withMembers(f.Object, p) })
 			}
 		case len(s.Roles) > 0:
 			for _, role := range s.Roles {
-				ev.each(ev.r.FactsOn(FamilyRole, RoleRef(role)), &p.err, func(f Fact, _ Interval) { p.add(f.Subject) })
+				ev.each(ev.factsOn(FamilyRole, RoleRef(role)), &p.err, func(f Fact, _ Interval) { p.add(f.Subject) })
 			}
 		case len(s.Kinds) > 0:
 			kinds = append(kinds, s.Kinds...)
@@ -258,17 +258,17 @@ func (ev *Evaluator) proposeSubjects(q Question) ([]Account, error) {
 func (ev *Evaluator) withMembers(a Account, p *proposal[Account]) {
 	p.add(a)
 	if ev.cat.Kinds[a.Kind()].Group {
-		ev.each(ev.r.FactsOn(FamilyMember, a), &p.err, func(f Fact, _ Interval) { p.add(f.Subject) })
+		ev.each(ev.factsOn(FamilyMember, a), &p.err, func(f Fact, _ Interval) { p.add(f.Subject) })
 	}
 }
 
 // asLinked calls do for every link that the account has, itself or by a team it is in.
 func (ev *Evaluator) asLinked(a Account, err *error, do func(link Fact)) {
 	links := func(from Account) {
-		ev.each(ev.r.FactsOf(FamilyLink, from), err, func(f Fact, _ Interval) { do(f) })
+		ev.each(ev.factsOf(FamilyLink, from), err, func(f Fact, _ Interval) { do(f) })
 	}
 	links(a)
-	ev.each(ev.r.FactsOf(FamilyMember, a), err, func(f Fact, _ Interval) { links(f.Object) })
+	ev.each(ev.factsOf(FamilyMember, a), err, func(f Fact, _ Interval) { links(f.Object) })
 }
 
 func everyNamed(r Reader, k Kind, err *error, do func(Resource)) {
@@ -292,7 +292,7 @@ func (ev *Evaluator) proposeResources(subject Account, k Kind, actions []Action)
 	_, account := ev.cat.Kinds[k]
 	if !account && rule.Of == "" {
 		p.add(Resource(string(k) + ":*"))
-		ev.each(ev.r.FactsOf(FamilyInvitation, subject), &p.err, func(f Fact, _ Interval) {
+		ev.each(ev.factsOf(FamilyInvitation, subject), &p.err, func(f Fact, _ Interval) {
 			if f.Object.Kind() == k {
 				p.add(Resource(f.Object))
 			}
@@ -306,7 +306,7 @@ func (ev *Evaluator) proposeResources(subject Account, k Kind, actions []Action)
 			p.add(Resource(client))
 		}
 		if rule.Of != "" {
-			ev.each(ev.r.FactsOn(FamilyResource, client), &p.err, func(f Fact, _ Interval) {
+			ev.each(ev.factsOn(FamilyResource, client), &p.err, func(f Fact, _ Interval) {
 				if f.Subject.Kind() == k {
 					p.add(Resource(f.Subject))
 				}
@@ -314,7 +314,7 @@ func (ev *Evaluator) proposeResources(subject Account, k Kind, actions []Action)
 		}
 	}
 	all := false
-	ev.each(ev.r.FactsOf(FamilyException, subject), &p.err, func(f Fact, iv Interval) {
+	ev.each(ev.factsOf(FamilyException, subject), &p.err, func(f Fact, iv Interval) {
 		on, action, _ := strings.Cut(f.Name, " ")
 		switch {
 		case iv.Detail != Added || Kind(on) != k || !slices.Contains(actions, Action(action)):
@@ -330,7 +330,9 @@ func (ev *Evaluator) proposeResources(subject Account, k Kind, actions []Action)
 			if s := &line.Selectors; seen[line] || len(s.Kinds) > 0 && !slices.Contains(s.Kinds, subject.Kind()) {
 				continue
 			} else if seen[line] = true; len(s.Roles) > 0 {
-				_, holds, _, err := ev.anyOf(s.Roles, func(r Role) ([]Reason, bool, Instant, error) { return ev.one(roleFact(subject, r), "") })
+				_, holds, _, err := ev.anyOf(s.Roles, func(r Role) ([]Reason, bool, Instant, error) {
+					return ev.one(roleFact(subject, r), func() string { return "" })
+				})
 				if err != nil {
 					return nil, err
 				}
@@ -356,19 +358,19 @@ func (ev *Evaluator) proposeByLine(s *Selectors, subject Account, k Kind, p *pro
 		}
 		ofClient(subject)
 	case s.Own:
-		ev.each(ev.r.FactsOf(FamilyCreated, subject), &p.err, func(f Fact, _ Interval) {
+		ev.each(ev.factsOf(FamilyCreated, subject), &p.err, func(f Fact, _ Interval) {
 			if f.Object.Kind() == k {
 				p.add(Resource(f.Object))
 			}
 		})
 	case s.Invited:
-		ev.each(ev.r.FactsOf(FamilyInvitation, subject), &p.err, func(f Fact, _ Interval) {
+		ev.each(ev.factsOf(FamilyInvitation, subject), &p.err, func(f Fact, _ Interval) {
 			if f.Object.Kind() == k {
 				p.add(Resource(f.Object))
 			}
 		})
 	case len(s.Grants) > 0:
-		ev.each(ev.r.FactsOf(FamilyGrant, subject), &p.err, func(f Fact, _ Interval) { ofClient(f.Object) })
+		ev.each(ev.factsOf(FamilyGrant, subject), &p.err, func(f Fact, _ Interval) { ofClient(f.Object) })
 	case len(s.Links) > 0:
 		ev.asLinked(subject, &p.err, func(link Fact) {
 			if slices.Contains(s.Links, Relation(link.Name)) {
@@ -377,7 +379,7 @@ func (ev *Evaluator) proposeByLine(s *Selectors, subject Account, k Kind, p *pro
 		})
 	case len(s.LinkedBy) > 0:
 		linkers := &proposal[Account]{set: make(map[Account]struct{})}
-		ev.each(ev.r.FactsOn(FamilyLink, subject), &linkers.err, func(f Fact, _ Interval) { ev.withMembers(f.Subject, linkers) })
+		ev.each(ev.factsOn(FamilyLink, subject), &linkers.err, func(f Fact, _ Interval) { ev.withMembers(f.Subject, linkers) })
 		p.err = cmpErr(p.err, linkers.err)
 		for a := range linkers.set {
 			if a.Kind() == k {
@@ -386,7 +388,7 @@ func (ev *Evaluator) proposeByLine(s *Selectors, subject Account, k Kind, p *pro
 		}
 	case s.Team:
 		mates := &proposal[Account]{set: make(map[Account]struct{})}
-		ev.each(ev.r.FactsOf(FamilyMember, subject), &mates.err, func(f Fact, _ Interval) { ev.withMembers(f.Object, mates) })
+		ev.each(ev.factsOf(FamilyMember, subject), &mates.err, func(f Fact, _ Interval) { ev.withMembers(f.Object, mates) })
 		p.err = cmpErr(p.err, mates.err)
 		for a := range mates.set {
 			if a.Kind() == k {

@@ -1,12 +1,12 @@
 package domain
 
+// The selectors of a permit line, each held against a subject and a resource: what stands of it or is lacking, and until
+// when that stays so. How lines make a decision is in evaluate.go.
+
 import (
 	"slices"
 	"strings"
 )
-
-// The selectors of a permit line, each held against a subject and a resource: what stands of it or is lacking, and until
-// when that stays so. How lines make a decision is in evaluate.go.
 
 // a test is one selector, ready to be held against a subject and a resource.
 type test struct {
@@ -25,34 +25,34 @@ func (ev *Evaluator) selectors(s *Selectors) []test {
 	}
 	if len(s.Kinds) > 0 {
 		add(false, func(p Account, _ thing) ([]Reason, bool, Instant, error) {
-			return ev.plain(slices.Contains(s.Kinds, p.Kind()), string(p)+" to be "+oneOf("a ", s.Kinds))
+			return ev.plain(slices.Contains(s.Kinds, p.Kind()), func() string { return string(p) + " to be " + oneOf("a ", s.Kinds) })
 		})
 		tests[len(tests)-1].otherwise = "somebody of another kind"
 	}
 	if s.Self {
 		add(true, func(p Account, res thing) ([]Reason, bool, Instant, error) {
 			self := p == res.client || res.account && p == Account(res.Resource)
-			return ev.plain(self, string(p)+" to be the one it is about")
+			return ev.plain(self, func() string { return string(p) + " to be the one it is about" })
 		})
 		tests[len(tests)-1].otherwise = "somebody else than the one it is about"
 	}
 	if s.Own {
 		add(true, func(p Account, res thing) ([]Reason, bool, Instant, error) {
-			return ev.plain(p == res.creator, string(p)+" to have created "+string(res.Resource))
+			return ev.plain(p == res.creator, func() string { return string(p) + " to have created " + string(res.Resource) })
 		})
 		tests[len(tests)-1].otherwise = "somebody else than who created it"
 	}
 	if len(s.Roles) > 0 {
 		add(false, func(p Account, _ thing) ([]Reason, bool, Instant, error) {
 			return ev.anyOf(s.Roles, func(r Role) ([]Reason, bool, Instant, error) {
-				return ev.one(roleFact(p, r), string(p)+" to hold "+oneOf("role ", s.Roles))
+				return ev.one(roleFact(p, r), func() string { return string(p) + " to hold " + oneOf("role ", s.Roles) })
 			})
 		})
 	}
 	if len(s.Links) > 0 {
 		add(true, func(p Account, res thing) ([]Reason, bool, Instant, error) {
 			if res.client == "" {
-				return ev.plain(false, "a protected account")
+				return ev.plain(false, func() string { return "a protected account" })
 			}
 			return ev.linked(p, res.client, s.Links)
 		})
@@ -69,7 +69,7 @@ func (ev *Evaluator) selectors(s *Selectors) []test {
 	}
 	if s.Invited {
 		add(false, func(p Account, res thing) ([]Reason, bool, Instant, error) {
-			return ev.one(invitationFact(p, res.Resource), string(p)+" to be invited to "+string(res.Resource))
+			return ev.one(invitationFact(p, res.Resource), func() string { return string(p) + " to be invited to " + string(res.Resource) })
 		})
 	}
 	if s.Team {
@@ -84,16 +84,16 @@ func (ev *Evaluator) selectors(s *Selectors) []test {
 	return tests
 }
 
-// plain is a selector that no event can change.
-func (ev *Evaluator) plain(holds bool, want string) ([]Reason, bool, Instant, error) {
+// plain is a selector that no event can change. want says what is lacking, and is called only where something is.
+func (ev *Evaluator) plain(holds bool, want func() string) ([]Reason, bool, Instant, error) {
 	if holds {
 		return nil, true, Forever, nil
 	}
-	return []Reason{{State: Missing, Want: want}}, false, Forever, nil
+	return []Reason{{State: Missing, Want: want()}}, false, Forever, nil
 }
 
 // one holds where the fact does.
-func (ev *Evaluator) one(f Fact, want string) ([]Reason, bool, Instant, error) {
+func (ev *Evaluator) one(f Fact, want func() string) ([]Reason, bool, Instant, error) {
 	v, err := ev.fact(f)
 	if err != nil {
 		return nil, false, 0, err
@@ -101,7 +101,7 @@ func (ev *Evaluator) one(f Fact, want string) ([]Reason, bool, Instant, error) {
 	if iv, ok := v.At(ev.at); ok {
 		return []Reason{{Fact: f, Interval: iv, State: Stands}}, true, v.until(ev.at), nil
 	}
-	return []Reason{ev.miss(f, v, want)}, false, v.until(ev.at), nil
+	return []Reason{ev.miss(f, v, want())}, false, v.until(ev.at), nil
 }
 
 // anyOf holds where one of the names does: the one that lasts longest. Where none does, the nearest is kept.
@@ -142,14 +142,17 @@ func (b *best) offer(reasons []Reason, holds bool, until Instant, err error) err
 
 // linked holds where from, or a team it is in, has one of the relations to client.
 func (ev *Evaluator) linked(from, client Account, relations []Relation) ([]Reason, bool, Instant, error) {
-	want := oneOf("link ", relations) + " from " + string(from) + " to " + string(client)
+	want := func() string { return oneOf("link ", relations) + " from " + string(from) + " to " + string(client) }
 	var b best
 	for _, rel := range relations {
 		if err := b.offer(ev.one(linkFact(from, client, rel), want)); err != nil {
 			return nil, false, 0, err
 		}
 	}
-	for h, err := range ev.r.FactsOf(FamilyMember, from) {
+	if !ev.cat.groups {
+		return b.reasons, b.holds, b.until, nil
+	}
+	for h, err := range ev.factsOf(FamilyMember, from) {
 		if err != nil {
 			return nil, false, 0, err
 		}
@@ -179,7 +182,7 @@ func (ev *Evaluator) granted(p, client Account, profiles []Profile) ([]Reason, b
 	if err := b.offer([]Reason{none}, false, Forever, nil); err != nil || client == "" {
 		return b.reasons, false, Forever, err
 	}
-	for h, err := range ev.r.FactsOf(FamilyGrant, p) {
+	for h, err := range ev.factsOf(FamilyGrant, p) {
 		if err != nil {
 			return nil, false, 0, err
 		}
@@ -205,7 +208,7 @@ func (ev *Evaluator) sameTeam(p, other Account) ([]Reason, bool, Instant, error)
 	if other == "" {
 		return b.reasons, false, Forever, nil
 	}
-	for h, err := range ev.r.FactsOf(FamilyMember, p) {
+	for h, err := range ev.factsOf(FamilyMember, p) {
 		if err != nil {
 			return nil, false, 0, err
 		}

@@ -93,6 +93,7 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Op
 		Lock:               lock,
 		Logger:             logger{o.Logger},
 		MemTableSize:       memTableBytes,
+		L0CompactionThreshold: 8,
 		// Lookups go all over the keys: with few large tables and one block of index for each, the next one is likelier to
 		// find the table open, and reads one block less. The levels below have larger ones yet.
 		TargetFileSizes: [7]int64{16 << 20},

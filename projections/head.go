@@ -6,6 +6,7 @@ package projections
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,6 +43,7 @@ type Head struct {
 	events   []stagedEvent
 	facts    map[domain.Fact]domain.Version // the newest staged version of each
 	near     map[lane][]domain.Fact         // the keys of facts, by where a scan looks for them, each once
+	fresh    []domain.Fact                  // those that are not in near yet: scans are rare, and put them there
 	named    map[domain.Kind][]named        // what first appears
 	requests map[string]request
 }
@@ -148,10 +150,7 @@ func (h *Head) stage(e *domain.Event, changes []domain.Change) error {
 			h.sieve.add(c.Fact)
 		}
 		if _, ok := h.facts[c.Fact]; !ok {
-			for _, onObject := range sides(c.Fact) {
-				at := laneOf(c.Fact, onObject)
-				h.near[at] = append(h.near[at], c.Fact)
-			}
+			h.fresh = append(h.fresh, c.Fact)
 		}
 		h.facts[c.Fact] = domain.Version{Seq: e.Seq, Intervals: slices.Clip(c.Intervals)}
 	}
@@ -279,9 +278,6 @@ func (h *Head) settle(n int) {
 				continue
 			}
 			delete(h.facts, c.Fact)
-			for _, onObject := range sides(c.Fact) {
-				remove(h.near, laneOf(c.Fact, onObject), func(f domain.Fact) bool { return f == c.Fact })
-			}
 		}
 		for _, r := range e.named {
 			remove(h.named, r.Kind(), func(n named) bool { return n.resource == r })
@@ -291,6 +287,8 @@ func (h *Head) settle(n int) {
 		}
 	}
 	h.events = slices.Delete(h.events, 0, n)
+	clear(h.near)
+	h.fresh = slices.AppendSeq(h.fresh[:0], maps.Keys(h.facts))
 }
 
 func remove[K comparable, V any](m map[K][]V, at K, gone func(V) bool) {
@@ -307,6 +305,7 @@ func (h *Head) Drop() {
 	h.events = h.events[:0]
 	clear(h.facts)
 	clear(h.near)
+	h.fresh = h.fresh[:0]
 	clear(h.named)
 	clear(h.requests)
 }
@@ -340,14 +339,14 @@ func (h *Head) committedRequest(id string) (first, last domain.Seq, ok bool, err
 
 // Fact implements domain.Reader.
 func (h *Head) Fact(f domain.Fact) (domain.Version, error) {
+	if h.sieve != nil && !h.sieve.mayHave(f) {
+		return domain.Version{}, nil
+	}
 	if v, ok := h.facts[f]; ok {
 		return v, nil
 	}
 	if v, ok := h.cache.get(f); ok {
 		return v, nil
-	}
-	if h.sieve != nil && !h.sieve.mayHave(f) {
-		return domain.Version{}, nil
 	}
 	v, err := h.db.fact(f)
 	if err == nil {
@@ -367,6 +366,13 @@ func (h *Head) FactsOn(family domain.Family, object domain.Account) iter.Seq2[do
 }
 
 func (h *Head) factsNear(at lane) iter.Seq2[domain.Held, error] {
+	for _, f := range h.fresh {
+		for _, onObject := range sides(f) {
+			lane := laneOf(f, onObject)
+			h.near[lane] = append(h.near[lane], f)
+		}
+	}
+	h.fresh = h.fresh[:0]
 	committed := h.db.facts(at.family, at.near, at.onObject)
 	if len(h.near[at]) == 0 {
 		return committed
