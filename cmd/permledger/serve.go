@@ -116,13 +116,21 @@ func (a *app) serve(ctx context.Context, address *net.TCPAddr, o ledger.Options)
 	go func() { served <- server.Serve(l) }()
 	opening, stopOpening := context.WithCancel(ctx)
 	opened := make(chan error, 1)
-	go func() { opened <- service.OpenAll(opening) }()
-	running := true // OpenAll is
+	idle := make(chan struct{}) // closed when nothing goes on behind the requests any more
+	go func() {
+		defer close(idle)
+		err := service.OpenAll(opening)
+		opened <- err
+		if err != nil {
+			return
+		}
+		if err := service.Tidy(opening); err != nil {
+			o.Logger.Warn("tidying", "error", err)
+		}
+	}()
 	defer func() {
 		stopOpening()
-		if running {
-			<-opened
-		}
+		<-idle
 	}()
 	if err := a.announce(base); err != nil {
 		return errors.Join(err, stop(server))
@@ -136,7 +144,6 @@ func (a *app) serve(ctx context.Context, address *net.TCPAddr, o ledger.Options)
 		case err := <-served:
 			return fmt.Errorf("serving %s: %w", base, err)
 		case err := <-opened:
-			running = false
 			if err != nil && ctx.Err() == nil {
 				return errors.Join(err, stop(server))
 			}

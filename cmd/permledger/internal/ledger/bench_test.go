@@ -200,7 +200,7 @@ func firstLinks(c, clients, links int) domain.Instant {
 	return domain.InstantOf(time.Date(2018, 1, 1, 0, 0, 30, 0, time.UTC).Add(time.Duration(events+2*links) * time.Minute))
 }
 
-// imported makes a ledger of that history.
+// imported makes a ledger of that history, and tidies it as serve does.
 func imported(b *testing.B, clients, links int) (*Ledger, Imported) {
 	s, err := Open(b.Context(), Options{Data: b.TempDir(), Create: true, Relaxed: true})
 	if err != nil {
@@ -223,6 +223,9 @@ func imported(b *testing.B, clients, links int) (*Ledger, Imported) {
 	}
 	l, err := s.Ledger(b.Context(), "acme")
 	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Tidy(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	return l, sum

@@ -210,6 +210,10 @@ func (s *Service) openAll(ctx context.Context) error {
 	return nil
 }
 
+// Tidy makes questions quicker after much was written: see projections.DB.Tidy. It may go on while everything else does,
+// and ends with ctx.
+func (s *Service) Tidy(ctx context.Context) error { return s.db.Tidy(ctx) }
+
 // Ready is nil once every ledger has caught up, and else says in one sentence what is lacking.
 func (s *Service) Ready(ctx context.Context) error {
 	s.mu.Lock()
