@@ -60,7 +60,7 @@ const (
 
 // NewEvaluator prepares to decide by the catalogue that was in force at the moment, as r knows it.
 func NewEvaluator(r Reader, at Instant) (*Evaluator, error) {
-	ev := &Evaluator{r: r, at: at, memo: make(map[Fact]Version, 16)}
+	ev := &Evaluator{r: r, at: at, memo: make(map[Fact]Version)}
 	cat, iv, err := catalogueAt(r, at)
 	ev.cat, ev.catIn, ev.until = cat, iv.Began, iv.Until
 	return ev, err

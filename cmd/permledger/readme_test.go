@@ -1,0 +1,76 @@
+package main
+
+// The README's outputs are what the program prints: each command of its console blocks is run against the demo's ledger.
+// After a change, run this test with -update-readme and read what changed.
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/permledger/permledger/cmd/permledger/internal/demo"
+)
+
+var updateReadme = flag.Bool("update-readme", false, "rewrite the outputs in README.md")
+
+// asOf is the one line of an answer about now that is another each time.
+var asOf = regexp.MustCompile(`As of [-0-9]+ [0-9:.]+ CES?T \(UTC\+0\d:00\)`)
+
+func TestReadmeIsTrue(t *testing.T) {
+	readme := filepath.Join("..", "..", "README.md")
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	if _, err := demo.Write(t.Context(), data, nil); err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```console\n")
+	commands := 0
+	for i, block := range blocks[1:] {
+		shown, rest, ok := strings.Cut(block, "```\n")
+		if !ok {
+			t.Fatalf("console block %d has no end", i+1)
+		}
+		var is strings.Builder
+		for _, part := range strings.Split("\n"+shown, "\n$ permledger ")[1:] {
+			line, want, _ := strings.Cut(part, "\n")
+			got := printed(line, data)
+			if !same(line, got, want) && !*updateReadme {
+				t.Errorf("permledger %s\nprinted\n%s\nREADME has\n%s", line, got, want)
+			}
+			if is.Len() > 0 {
+				is.WriteString("\n")
+			}
+			is.WriteString("$ permledger " + line + "\n" + got)
+			commands++
+		}
+		blocks[i+1] = is.String() + "```\n" + rest
+	}
+	if commands < 10 {
+		t.Errorf("README shows %d commands; want its tour of the demo", commands)
+	}
+	if *updateReadme {
+		if err := os.WriteFile(readme, []byte(strings.Join(blocks, "```console\n")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// printed runs a command of the README on the directory, and gives what a reader with the demo's service would see.
+func printed(line, data string) string {
+	out, _ := permledger(append(strings.Fields(line), "--data", data)...).CombinedOutput() // a no has an exit code
+	return strings.ReplaceAll(string(out), " --data "+data, "")
+}
+
+// same compares an output with the README's, but for the moment of an answer about now.
+func same(line, got, want string) bool {
+	if !strings.Contains(line, "--at ") {
+		got, want = asOf.ReplaceAllString(got, "As of now"), asOf.ReplaceAllString(want, "As of now")
+	}
+	return strings.TrimSpace(got) == strings.TrimSpace(want)
+}
