@@ -6,7 +6,6 @@ package eventstore
 // What the server can answer, and what it means:
 //
 //	ack at expected+1           recorded, on disk
-//	10070                       the event at expected is not the one that this was to follow
 //	10071, 10164                the log is not at expected. Also what a repeated write of ours gets when the first one's
 //	                            answer was lost: so the tail says whether it is a conflict or a success
 //	10158, 10201                the id was seen within the duplicate window: the tail says where
@@ -30,7 +29,6 @@ import (
 
 // The server's answers that Settle has to look into.
 const (
-	codeWrongLastID               = 10070
 	codeWrongLastSequence         = 10071
 	codeWrongLastSequenceConstant = 10164
 	codeDuplicateInProcess        = 10158
@@ -82,7 +80,6 @@ func (m *message) fill(rec Record) *nats.Msg {
 	m.id[0], m.typ[0], m.at[0] = string(rec.ID), string(rec.Type), rec.RecordedAt.String()
 	m.msg.Subject, m.msg.Data, m.msg.Reply = subject, rec.Body, ""
 	delete(m.msg.Header, nats.ExpectedLastSeqHdr)
-	delete(m.msg.Header, nats.ExpectedLastMsgIdHdr)
 	return &m.msg
 }
 
@@ -126,19 +123,13 @@ func Moved(err error) bool {
 }
 
 // Publish sends rec to be written right after expected, and does not wait. Publishes go out in the order of the
-// calls, so a caller may send the next at expected+1 at once. follows names the event that is to be at expected, for one
-// that is on its way itself: without it the log would take rec behind whatever else comes to stand there. It is not
-// needed where nobody else can write (Exclusive), nor for an event that is known to be in the log. With it, if one is
-// refused, so are all behind it. An error from Publish itself says that nothing was sent: Unavailable, or Malformed
-// (code "event_too_large").
-func (l *Log) Publish(rec Record, expected domain.Seq, follows domain.EventID) (*Pending, error) {
+// calls, so a caller may send the next at expected+1 at once; if one is refused, so are all behind it. An error from
+// Publish itself says that nothing was sent: Unavailable, or Malformed (code "event_too_large").
+func (l *Log) Publish(rec Record, expected domain.Seq) (*Pending, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	msg := l.msg.fill(rec)
 	l.msg.expect(expected)
-	if follows != "" {
-		msg.Header[nats.ExpectedLastMsgIdHdr] = []string{string(follows)}
-	}
 	return l.send(msg, expected, expected+1)
 }
 
@@ -216,7 +207,7 @@ func (l *Log) write(ctx context.Context, recs []Record, expected domain.Seq) err
 	if len(recs) != 1 {
 		return l.PublishBatch(ctx, recs, expected)
 	}
-	p, err := l.Publish(recs[0], expected, "")
+	p, err := l.Publish(recs[0], expected)
 	if err != nil {
 		return err
 	}
@@ -274,7 +265,7 @@ func (l *Log) moved(expected domain.Seq, how string) error {
 // refusal is what the server's error means for the write.
 func (p *Pending) refusal(refused *jetstream.APIError) error {
 	switch refused.ErrorCode {
-	case codeWrongLastID, codeWrongLastSequence, codeWrongLastSequenceConstant, codeDuplicateInProcess, codeBatchHasDuplicate:
+	case codeWrongLastSequence, codeWrongLastSequenceConstant, codeDuplicateInProcess, codeBatchHasDuplicate:
 		return p.log.moved(p.after, refused.Description)
 	case codeStoreFailed:
 		return p.log.unknownOutcome(p.after, refused.Description)

@@ -116,7 +116,7 @@ func TestPipeline(t *testing.T) {
 	l := create(t, embedded(t))
 	var pending []*Pending
 	for n := 1; n <= 200; n++ {
-		p, err := l.Publish(event(n), domain.Seq(n-1), "")
+		p, err := l.Publish(event(n), domain.Seq(n-1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func TestPipeline(t *testing.T) {
 
 	pending = nil
 	for _, n := range []int{201, 202, 204, 205} { // 203 is missing
-		p, err := l.Publish(event(n), domain.Seq(n-1), "")
+		p, err := l.Publish(event(n), domain.Seq(n-1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,39 +143,6 @@ func TestPipeline(t *testing.T) {
 		}
 	}
 	wantLog(t, l, 202)
-}
-
-// Another's event comes to stand where the first of two was to. The second expects a place that is there, but behind
-// its own predecessor and nobody else's.
-func TestPipelineBehindAnothers(t *testing.T) {
-	l := create(t, embedded(t))
-	for n := 1; n <= 2; n++ {
-		if err := l.Append(t.Context(), events(n, n), domain.Seq(n-1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first, err := l.Publish(event(3), 1, "") // decided before event 2 was there
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := l.Publish(event(4), 2, event(3).ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range []*Pending{first, second} {
-		if <-p.Done(); !Moved(p.Err()) {
-			t.Errorf("publish that was to be %d: got %v, want that the log has moved on", p.seq, p.Err())
-		}
-	}
-	wantLog(t, l, 2)
-	third, err := l.Publish(event(3), 2, event(2).ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if <-third.Done(); third.Err() != nil {
-		t.Errorf("publish behind the event that is there: %v", third.Err())
-	}
-	wantLog(t, l, 3)
 }
 
 func TestBatchIsAllOrNothing(t *testing.T) {
@@ -255,7 +222,7 @@ func TestLostWriteAndAnotherWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.tell(loseWrite)
-	pending, err := l.Publish(event(77), 0, "")
+	pending, err := l.Publish(event(77), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +237,7 @@ func TestPublishWithoutAServer(t *testing.T) {
 	l := create(t, open(t, Options{URL: r.url()}))
 	r.stop()
 	wait(t, "the connection to break", func() bool { return l.s.nc.Status() == nats.RECONNECTING })
-	_, err := l.Publish(event(1), 0, "")
+	_, err := l.Publish(event(1), 0)
 	wantError(t, err, domain.Unavailable, "log_unavailable")
 	if !strings.Contains(err.Error(), "nothing was recorded") {
 		t.Errorf("%q should say that nothing was recorded", err)

@@ -7,12 +7,11 @@ package ledger
 //	          ├─▶ publish at the expected sequence, do not wait ──▶ in flight, oldest first
 //	          └─▶ refused, repeated, or nothing to record ────────▶ in flight too: what it was decided on may yet fall
 //	front of the flight acknowledged ──▶ commit the Head up to it ──▶ answer the caller, who then reads its own write
-//	front of the flight refused ──▶ all behind it are refused as well (each expects the one before it, by its place and,
-//	          where others write too, by its id): drop what is staged, read what the log has instead, and decide
-//	          everything in flight again in its order
+//	front of the flight refused ──▶ all behind it are refused as well (each expects the one before it): drop what is
+//	          staged, read what the log has instead, and decide everything in flight again in its order
 //
 // Invariants: the Head is at or ahead of the projection's position by exactly the events in flight; the event in flight
-// at place k follows the one before it and nothing else; a caller hears "recorded" only after the log's
+// at place k expects the sequence of the one before it; a caller hears "recorded" only after the log's
 // acknowledgement, and "refused" only once everything the refusal rests on is in the log.
 //
 // What was rejected: deciding on the projection and waiting for each acknowledgement (one fsync for each command, the
@@ -21,7 +20,6 @@ package ledger
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/permledger/permledger/domain"
@@ -198,26 +196,25 @@ func (w *writer) take(j *job) {
 		j.answer(Recorded{}, err)
 		return
 	}
-	if len(j.commands) > 1 {
-		w.drain() // all or nothing: what an array staged must be droppable by itself
+	// All or nothing: what an array staged must be droppable by itself. And where another server writes as well, an event
+	// of its may come to stand just where one of ours was to; then the log would take the one behind ours, since it
+	// expects a sequence and no matter whose.
+	if len(j.commands) > 1 || !w.l.log.Exclusive() {
+		w.drain()
 	}
 	f := w.decide(j)
 	if len(f.records) == 0 && !w.l.log.Exclusive() {
-		// A refusal, or an answer given before: the log itself says that it still is one only of what is published. So
-		// look whether others have recorded something, and decide by that.
-		w.drain()
-		if err := w.l.catchUp(w.l.ctx, nil); err != nil {
+		var err error
+		if f, err = w.decideByTheLog(f); err != nil {
 			w.answerUnsent(j, err)
 			return
 		}
-		f = w.decide(j)
 	}
-	follows := w.newest()
 	w.flight = append(w.flight, f)
 	switch len(f.records) {
 	case 0:
 	case 1:
-		p, err := w.l.log.Publish(f.records[0], f.from(), follows)
+		p, err := w.l.log.Publish(f.records[0], f.from())
 		if err != nil {
 			w.notSent(f, err)
 			return
@@ -226,20 +223,6 @@ func (w *writer) take(j *job) {
 	default:
 		w.batch(f)
 	}
-}
-
-// newest gives the id of the newest event in flight, for the next to follow it: another server's may come to stand where
-// it was to, and the log must not take the next behind that. "" where nothing is, or nobody else writes.
-func (w *writer) newest() domain.EventID {
-	if w.l.log.Exclusive() {
-		return ""
-	}
-	for _, f := range slices.Backward(w.flight) {
-		if n := len(f.events); n > 0 {
-			return f.events[n-1].ID
-		}
-	}
-	return ""
 }
 
 // drain waits until nothing is in flight.
@@ -266,6 +249,19 @@ func (w *writer) batch(f *flight) {
 		return
 	}
 	w.land()
+}
+
+// decideByTheLog looks whether a refusal, or an answer given before, still is one by what others have recorded: the log
+// itself says so only of what is published. Nothing else is in flight.
+func (w *writer) decideByTheLog(f *flight) (*flight, error) {
+	known := w.l.p.Head().KnownAt()
+	if err := w.l.catchUp(w.l.ctx, nil); err != nil {
+		return nil, err
+	}
+	if w.l.p.Head().KnownAt() == known {
+		return f, nil
+	}
+	return w.decide(f.job), nil
 }
 
 // answerUnsent answers a job of which nothing was sent, because what the log has could not be read.
