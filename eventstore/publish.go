@@ -123,7 +123,8 @@ func Moved(err error) bool {
 }
 
 // Publish sends rec to be written right after expected, and does not wait. Publishes go out in the order of the
-// calls, so a caller may send the next at expected+1 at once; if one is refused, so are all behind it. An error from
+// calls, so a caller may send the next at expected+1 at once; if one is refused, so are all behind it. That holds where
+// nobody else writes (Exclusive): elsewhere another's event may take the place of the refused one. An error from
 // Publish itself says that nothing was sent: Unavailable, or Malformed (code "event_too_large").
 func (l *Log) Publish(rec Record, expected domain.Seq) (*Pending, error) {
 	l.mu.Lock()

@@ -39,6 +39,9 @@ type Options struct {
 	Rand   io.Reader    // where keys and nonces come from; nil: crypto/rand. Anything else is for tests.
 }
 
+// codeCreateFailed is the server's answer when a stream's files could not be made.
+const codeCreateFailed = 10049
+
 const (
 	// requestWait bounds a question to the server where the caller's context has no nearer deadline.
 	requestWait = 10 * time.Second
@@ -270,7 +273,13 @@ func (s *Store) create(ctx context.Context, org domain.Org, metadata map[string]
 	defer cancel()
 	// To the server, creating a stream again with the very same settings is success. So no two are the same.
 	metadata[madeKey] = nuid.Next()
-	stream, err := s.js.CreateStream(ctx, streamConfig(org, s.replicas(), metadata))
+	config := streamConfig(org, s.replicas(), metadata)
+	stream, err := s.js.CreateStream(ctx, config)
+	var refused *jetstream.APIError
+	if s.embedded() && errors.As(err, &refused) && refused.ErrorCode == codeCreateFailed {
+		// The server removes the directory of its streams with the last of them, and may be at it just now.
+		stream, err = s.js.CreateStream(ctx, config)
+	}
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 		return nil, domain.Errorf(domain.Conflict, "ledger_exists", "organisation %q has a ledger already", org)

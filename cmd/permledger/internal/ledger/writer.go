@@ -7,15 +7,20 @@ package ledger
 //	          ├─▶ publish at the expected sequence, do not wait ──▶ in flight, oldest first
 //	          └─▶ refused, repeated, or nothing to record ────────▶ in flight too: what it was decided on may yet fall
 //	front of the flight acknowledged ──▶ commit the Head up to it ──▶ answer the caller, who then reads its own write
-//	front of the flight refused ──▶ all behind it are refused as well (each expects the one before it): drop what is
+//	front of the flight refused ──▶ all behind it are refused as well (each expects the place after it): drop what is
 //	          staged, read what the log has instead, and decide everything in flight again in its order
+//
+// Where other servers write to the same log, there is one command in flight and no more. A place says nothing of whose
+// event comes to stand there: the log would take ours behind another's that took its predecessor's place.
 //
 // Invariants: the Head is at or ahead of the projection's position by exactly the events in flight; the event in flight
 // at place k expects the sequence of the one before it; a caller hears "recorded" only after the log's
 // acknowledgement, and "refused" only once everything the refusal rests on is in the log.
 //
-// What was rejected: deciding on the projection and waiting for each acknowledgement (one fsync for each command, the
-// callers in a queue); one atomic batch for all that waits (ten milliseconds whatever its size, see the design); a
+// What was rejected: several in flight on a shared log, each naming its predecessor's id as well. It is exact, but a
+// busy server's flight keeps the log moving so that another never finds it where it decided, and starves. Also
+// deciding on the projection and waiting for each acknowledgement (one fsync for each command, the callers in a queue);
+// one atomic batch for all that waits (ten milliseconds whatever its size, see the design); a
 // lock per client account (roles, teams and the catalogue bear on everybody).
 
 import (
