@@ -20,8 +20,8 @@ import (
 //
 // Events go through two steps. Apply stages one: from then on it shows in every read of the Head, and in no View. Commit
 // writes the staged events up to a seq into the database, where Views see them; Drop forgets the staged ones, because the
-// log refused them. So commands are decided one after another without waiting for the log, and a replay applies a
-// thousand events and commits them at once: it is the same way for both.
+// log refused them. So commands are decided one after another without waiting for the log, and a replay applies
+// hundreds of events and commits them at once: it is the same way for both.
 //
 //	position                              KnownAt
 //	   │ committed, in Views     │ staged, oldest first │

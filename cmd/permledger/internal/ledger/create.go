@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// commitEvery is how many events go into one batch of the projection when many are applied.
-	commitEvery = 1000
+	// commitEvery is how many events go into one batch of the projection when many are applied. With more, what is staged
+	// no longer fits the processor's cache, and each event costs more.
+	commitEvery = 250
 	// maxLine bounds a line of an import: a catalogue document with every byte escaped, and then some.
 	maxLine = 4 << 20
 )
