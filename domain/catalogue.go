@@ -4,7 +4,10 @@ package domain
 // How the YAML is read is in catalogue_parse.go; this file holds what was read and the few questions that deciding
 // asks of it. A Catalogue is immutable once parsed.
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Text is a short text in several languages, by language code ("en", "nl").
 type Text map[string]string
@@ -118,7 +121,16 @@ type Selectors struct {
 func (c *Catalogue) Lines(on Kind, action Action) []*Permit { return c.lines[lineKey{on, action}] }
 
 // Actions gives the actions that some permit allows on the type, sorted.
-func (c *Catalogue) Actions(on Kind) []Action { return c.actions(on) }
+func (c *Catalogue) Actions(on Kind) []Action {
+	var as []Action
+	for k := range c.lines {
+		if k.on == on {
+			as = append(as, k.action)
+		}
+	}
+	slices.Sort(as)
+	return as
+}
 
 // Type tells whether the catalogue knows the type, as a kind of account or of other resource.
 // catalogue is a type in every catalogue: the catalogue itself.

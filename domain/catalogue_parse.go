@@ -53,18 +53,6 @@ func ParseCatalogue(document []byte) (*Catalogue, error) {
 	return c, nil
 }
 
-// actions gives the actions that some permit allows on the type, sorted, each once.
-func (c *Catalogue) actions(on Kind) []Action {
-	var as []Action
-	for k := range c.lines {
-		if k.on == on {
-			as = append(as, k.action)
-		}
-	}
-	slices.Sort(as)
-	return as
-}
-
 // readNames reads a list of names that must be among the known ones.
 func readNames[T ~string](p place, what string, known vocabulary) []T {
 	var got []T

@@ -5,6 +5,7 @@ package domain
 // selector of it that fits the fewest.
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -380,7 +381,7 @@ func (ev *Evaluator) proposeByLine(s *Selectors, subject Account, k Kind, p *pro
 	case len(s.LinkedBy) > 0:
 		linkers := &proposal[Account]{set: make(map[Account]struct{})}
 		ev.each(ev.factsOn(FamilyLink, subject), &linkers.err, func(f Fact, _ Interval) { ev.withMembers(f.Subject, linkers) })
-		p.err = cmpErr(p.err, linkers.err)
+		p.err = cmp.Or(p.err, linkers.err)
 		for a := range linkers.set {
 			if a.Kind() == k {
 				p.add(Resource(a))
@@ -389,7 +390,7 @@ func (ev *Evaluator) proposeByLine(s *Selectors, subject Account, k Kind, p *pro
 	case s.Team:
 		mates := &proposal[Account]{set: make(map[Account]struct{})}
 		ev.each(ev.factsOf(FamilyMember, subject), &mates.err, func(f Fact, _ Interval) { ev.withMembers(f.Object, mates) })
-		p.err = cmpErr(p.err, mates.err)
+		p.err = cmp.Or(p.err, mates.err)
 		for a := range mates.set {
 			if a.Kind() == k {
 				p.add(Resource(a))
@@ -400,11 +401,4 @@ func (ev *Evaluator) proposeByLine(s *Selectors, subject Account, k Kind, p *pro
 		return true
 	}
 	return false
-}
-
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }

@@ -1,5 +1,7 @@
 package eventstore
 
+// Imports: whole or not at all, whatever happens in between.
+
 import (
 	"testing"
 

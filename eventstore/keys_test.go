@@ -1,5 +1,7 @@
 package eventstore
 
+// The keys of personal texts: made once, found again, gone when erased.
+
 import (
 	"bytes"
 	"fmt"

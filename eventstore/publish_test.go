@@ -1,5 +1,7 @@
 package eventstore
 
+// Writing: at the expected place or not at all, with every kind of lost answer.
+
 import (
 	"strings"
 	"sync"

@@ -1,5 +1,7 @@
 package eventstore
 
+// Reading and following: every event once, in order, or an error.
+
 import (
 	"context"
 	"os"

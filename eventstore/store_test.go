@@ -1,5 +1,7 @@
 package eventstore
 
+// Opening: one process at a time, no port, and no stream whose settings let events be lost.
+
 import (
 	"bufio"
 	"context"

@@ -1,5 +1,7 @@
 package api
 
+// The paths themselves: health, methods, media types, request ids, and errors that are problems.
+
 import (
 	"encoding/json"
 	"errors"

@@ -1,5 +1,7 @@
 package api
 
+// AuthZEN as its specification, certification scenario and test suites have it.
+
 import (
 	"encoding/json"
 	"fmt"

@@ -1,5 +1,7 @@
 package api
 
+// The auditor's questions over HTTP: shapes, moments, pages, and what is refused.
+
 import (
 	"encoding/json"
 	"fmt"

@@ -1,5 +1,7 @@
 package api
 
+// Commands over HTTP: what is recorded, what is refused, and that a refusal records nothing.
+
 import (
 	"encoding/json"
 	"fmt"

@@ -25,9 +25,9 @@ import (
 
 const root = domain.Account("professional:root")
 
-// benchLedger makes a new ledger of the minddistrict catalogue, synced at every write.
-func benchLedger(b *testing.B) *Ledger {
-	s, err := Open(b.Context(), Options{Data: b.TempDir(), Create: true})
+// benchService opens an empty data directory, and gives the catalogue that its ledgers are made of.
+func benchService(b *testing.B, relaxed bool) (*Service, []byte) {
+	s, err := Open(b.Context(), Options{Data: b.TempDir(), Create: true, Relaxed: relaxed})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -40,6 +40,12 @@ func benchLedger(b *testing.B) *Ledger {
 	if err != nil {
 		b.Fatal(err)
 	}
+	return s, document
+}
+
+// benchLedger makes a new ledger, synced at every write.
+func benchLedger(b *testing.B) *Ledger {
+	s, document := benchService(b, false)
 	l, err := s.Init(b.Context(), "acme", document, root, "bench")
 	if err != nil {
 		b.Fatal(err)
@@ -205,19 +211,7 @@ func firstLinks(c, clients, links int) domain.Instant {
 
 // imported makes a ledger of that history, and tidies it as serve does.
 func imported(b *testing.B, clients, links int) (*Ledger, Imported) {
-	s, err := Open(b.Context(), Options{Data: b.TempDir(), Create: true, Relaxed: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	document, err := catalogues.Document("minddistrict")
-	if err != nil {
-		b.Fatal(err)
-	}
+	s, document := benchService(b, true)
 	var text bytes.Buffer
 	history(&text, clients, links)
 	sum, err := s.Import(b.Context(), "acme", document, &text, nil)
@@ -258,18 +252,9 @@ func bareRead(b *testing.B, l *Ledger) time.Duration {
 // BenchmarkImport imports a history, and reads the stream that it made with a bare ordered consumer. One operation is
 // one event.
 func BenchmarkImport(b *testing.B) {
-	clients := max(1, b.N/10)
-	document, err := catalogues.Document("minddistrict")
-	if err != nil {
-		b.Fatal(err)
-	}
+	s, document := benchService(b, true)
 	var text bytes.Buffer
-	history(&text, clients, 3)
-	s, err := Open(b.Context(), Options{Data: b.TempDir(), Create: true, Relaxed: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
+	history(&text, max(1, b.N/10), 3)
 	b.ResetTimer()
 	start := time.Now()
 	sum, err := s.Import(b.Context(), "acme", document, &text, nil)
