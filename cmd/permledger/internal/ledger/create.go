@@ -320,5 +320,6 @@ func (r *lineReader) next(ctx context.Context) ([]line, error) {
 	}
 }
 
-// stop ends the reading, at the latest when whoever feeds a pipe lets go of it.
+// stop ends the reading. It does not wait: a goroutine that reads a silent pipe goes when the pipe does, and touches
+// nothing but its own batch until then.
 func (r *lineReader) stop() { r.cancel() }

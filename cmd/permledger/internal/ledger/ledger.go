@@ -191,7 +191,7 @@ func (l *Ledger) eraseKeys(ctx context.Context, events []*domain.Event) error {
 // is more than one processor.
 type decoded struct {
 	batches chan decodedBatch
-	stop    context.CancelFunc
+	stop    func() // ends the reading and waits until it has ended
 }
 
 type decodedBatch struct {
@@ -201,7 +201,12 @@ type decodedBatch struct {
 
 func (l *Ledger) decodeAhead(ctx context.Context, after, upTo domain.Seq) decoded {
 	ctx, cancel := context.WithCancel(ctx)
-	d := decoded{make(chan decodedBatch, 4), cancel}
+	d := decoded{batches: make(chan decodedBatch, 4)}
+	d.stop = func() {
+		cancel()
+		for range d.batches { // until the goroutine is gone: nobody reads the log behind a Service that is closed
+		}
+	}
 	go func() {
 		defer close(d.batches)
 		var b decodedBatch
