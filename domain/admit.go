@@ -20,7 +20,7 @@ func Admit(r Reader, e *Event) error {
 		return a.err
 	}
 	if d, ok := e.Data.(*CatalogueAdoption); ok {
-		return a.adoption(d)
+		return a.adoption(e, d)
 	}
 	if a.cat == nil {
 		return Errorf(RuleBroken, "no_catalogue", "%s: no role catalogue has been adopted yet; the first event of a ledger adopts one", e.Type)
@@ -51,7 +51,9 @@ func Admit(r Reader, e *Event) error {
 		a.stands(memberFact(d.Team, d.Member), "not_member", "%s is not in %s", d.Member, d.Team)
 	case *AccessGrant:
 		if d.Grant == "" {
-			d.Grant = GrantID(e.ID)
+			filled := *d // the caller's data stays as it was: it may be decided on again
+			filled.Grant = GrantID(e.ID)
+			d, e.Data = &filled, &filled
 		}
 		a.grant(d, e.Reason)
 	case *AccessRevocation:
@@ -61,6 +63,7 @@ func Admit(r Reader, e *Event) error {
 		a.review(d, e.Actor)
 	case *PermissionAddition:
 		a.exception(&d.Exception)
+		a.addition(&d.Exception)
 		a.free(d.fact(), 0, 0, "exception_stands", "%s has an individual permission for %s on %s already; restore it first", d.Principal, d.Action, d.On)
 	case *PermissionWithholding:
 		a.exception(&d.Exception)
@@ -93,9 +96,7 @@ func Admit(r Reader, e *Event) error {
 	case *GuestInvitation:
 		a.invitation(d)
 	case *GuestAdmission:
-		if a.stands(invitationFact(d.Guest, d.Call), "not_invited", "%s is not invited to %s", d.Guest, d.Call) {
-			a.free(admissionFact(d.Guest, d.Call), 0, 0, "already_admitted", "%s was let in to %s already; an invitation admits once", d.Guest, d.Call)
-		}
+		a.letIn(d)
 	case *CallEnding:
 		a.call(d.Call)
 	case *Correction:
@@ -244,27 +245,175 @@ func (a *admission) assignment(d *RoleAssignment) {
 		return
 	}
 	if !slices.Contains(rule.For, d.Principal.Kind()) {
-		a.fail(RuleBroken, "role_not_for_kind", "role %s is for %s; %s is a %s", d.Role, oneOf("", rule.For), d.Principal, d.Principal.Kind())
+		a.fail(RuleBroken, "role_not_for_kind", "role %s is for %s; %s is a %s", d.Role, either(rule.For), d.Principal, d.Principal.Kind())
 		return
 	}
+	f := roleFact(d.Principal, d.Role)
 	from, until, ok := a.span(d.From, d.Until)
-	if !ok || !a.free(roleFact(d.Principal, d.Role), d.From, d.Until, "already_assigned", "%s holds role %s already, or did in that time", d.Principal, d.Role) {
-		return
+	if ok && a.free(f, d.From, d.Until, "already_assigned", "%s holds role %s already, or did in that time", d.Principal, d.Role) {
+		a.fits(f, append(slices.Clip(a.read(f).Intervals), Interval{From: from, Until: until}))
 	}
+}
+
+// fits holds what a role or a link would become against the principal's other roles and links, over all of time as it is
+// known. At each moment that the change adds to a role, no other of its group is held, and one of its needs is; at each
+// moment that it takes from a role, none is left that needs it; at each moment that it adds to either, the links are as
+// few as the roles ask. What an older catalogue allowed and the change leaves alone is not judged again.
+func (a *admission) fits(changed Fact, intervals []Interval) {
+	held, was, becomes := a.rolesOf(changed.Subject), a.read(changed), Version{Intervals: intervals}
+	if a.cat.countsLinks() {
+		for h, err := range a.r.FactsOf(FamilyLink, changed.Subject) {
+			if err != nil && a.err == nil {
+				a.err = err
+			}
+			held[h.Fact] = h.Version
+		}
+	}
+	held[changed] = becomes
+	for _, t := range bounds(held, was) {
+		adds, takes := becomes.Holds(t) && !was.Holds(t), was.Holds(t) && !becomes.Holds(t)
+		if changed.Family == FamilyRole && adds {
+			a.roleAdded(changed, held, t)
+		}
+		if changed.Family == FamilyRole && takes {
+			a.roleTaken(changed, held, t)
+		}
+		if adds {
+			a.fewLinks(changed.Subject, held, t)
+		}
+		if a.err != nil {
+			return
+		}
+	}
+}
+
+func (a *admission) roleAdded(f Fact, held map[Fact]Version, t Instant) {
+	role := Role(f.Name)
+	rule := a.cat.Roles[role]
 	for other := range a.cat.inGroup(rule.Group) {
-		if other == d.Role {
+		if other != role && held[roleFact(f.Subject, other)].Holds(t) {
+			a.fail(RuleBroken, "one_of_group", "%s and %s are both of group %s, of which one may be held at a time; %s has %s%s", role, other, rule.Group, f.Subject, other, a.when(t))
+			return
+		}
+	}
+	if len(rule.Needs) > 0 && !holdsOne(held, f.Subject, rule.Needs, t) {
+		delete(held, f) // it is not held yet
+		a.fail(RuleBroken, "role_needed", "%s needs %s; %s has %s%s", role, either(rule.Needs), f.Subject, rolesAt(held, t), a.when(t))
+	}
+}
+
+func (a *admission) roleTaken(f Fact, held map[Fact]Version, t Instant) {
+	for _, other := range sortedKeys(a.cat.Roles) {
+		needs := a.cat.Roles[other].Needs
+		if slices.Contains(needs, Role(f.Name)) && held[roleFact(f.Subject, other)].Holds(t) && !holdsOne(held, f.Subject, needs, t) {
+			a.fail(RuleBroken, "role_needed", "%s needs %s, and %s holds %s%s; end that first", other, either(needs), f.Subject, other, a.when(t))
+			return
+		}
+	}
+}
+
+// fewLinks refuses more links at the moment than a role held then may have open beside one of them.
+func (a *admission) fewLinks(p Account, held map[Fact]Version, t Instant) {
+	open := 0
+	most := map[Role]int{} // by the relations of the links that are open
+	for f, v := range held {
+		if f.Family != FamilyLink || !v.Holds(t) {
 			continue
 		}
-		for _, iv := range a.read(roleFact(d.Principal, other)).Intervals {
-			if !iv.Empty() && iv.From < until && from < iv.Until {
-				a.fail(RuleBroken, "one_of_group", "%s and %s are both of group %s, of which one may be held at a time; %s has %s", d.Role, other, rule.Group, d.Principal, other)
-				return
+		open++
+		for role, n := range a.cat.Relations[Relation(f.Name)].Most {
+			if m, ok := most[role]; !ok || n < m {
+				most[role] = n
 			}
 		}
 	}
-	if len(rule.Needs) > 0 && !a.holdsOne(d.Principal, rule.Needs, a.begins(from, until)) && a.err == nil {
-		a.fail(RuleBroken, "role_needed", "%s needs %s; %s does not hold it", d.Role, oneOf("", rule.Needs), d.Principal)
+	for _, role := range sortedKeys(most) {
+		if open > most[role] && held[roleFact(p, role)].Holds(t) {
+			a.fail(RuleBroken, "too_many_links", "of open links a holder of %s may have at most %d; %s would have %d%s", role, most[role], p, open, a.when(t))
+			return
+		}
 	}
+}
+
+// countsLinks tells whether some relation bounds how many links a role's holders may have.
+func (c *Catalogue) countsLinks() bool {
+	for _, rule := range c.Relations {
+		if len(rule.Most) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// rolesOf gives what is known of every role that the principal ever held.
+func (a *admission) rolesOf(p Account) map[Fact]Version {
+	held := make(map[Fact]Version)
+	for h, err := range a.r.FactsOf(FamilyRole, p) {
+		if err != nil && a.err == nil {
+			a.err = err
+		}
+		held[h.Fact] = h.Version
+	}
+	return held
+}
+
+// bounds gives every moment at which something begins or ends in the facts or in was. Between two of them nothing changes.
+func bounds(facts map[Fact]Version, was Version) []Instant {
+	var all []Instant
+	add := func(v Version) {
+		for _, iv := range v.Intervals {
+			all = append(all, iv.From, iv.Until)
+		}
+	}
+	add(was)
+	for _, v := range facts {
+		add(v)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// holdsOne tells whether the principal holds one of the roles at the moment.
+func holdsOne(held map[Fact]Version, p Account, roles []Role, t Instant) bool {
+	return slices.ContainsFunc(roles, func(r Role) bool { return held[roleFact(p, r)].Holds(t) })
+}
+
+// rolesAt names the roles that are held at the moment, for an error.
+func rolesAt(held map[Fact]Version, t Instant) string {
+	var names []string
+	for f, v := range held {
+		if f.Family == FamilyRole && v.Holds(t) {
+			names = append(names, f.Name)
+		}
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return "no role"
+	}
+	return strings.Join(names, " and ")
+}
+
+// when adds to an error the moment it is about, where that is not now.
+func (a *admission) when(t Instant) string {
+	if t == a.now {
+		return ""
+	}
+	return " at " + t.String()
+}
+
+// either lists what any one of would do: a, b or c.
+func either[T ~string](names []T) string {
+	var b strings.Builder
+	for i, n := range names {
+		switch {
+		case i > 0 && i == len(names)-1:
+			b.WriteString(" or ")
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString(string(n))
+	}
+	return b.String()
 }
 
 // inGroup yields the roles of a group, sorted; of no group none.
@@ -281,28 +430,29 @@ func (c *Catalogue) inGroup(group string) iter.Seq[Role] {
 	}
 }
 
-// holdsOne tells whether the principal holds one of the roles at the moment.
-func (a *admission) holdsOne(p Account, roles []Role, at Instant) bool {
-	return slices.ContainsFunc(roles, func(r Role) bool { return a.read(roleFact(p, r)).Holds(at) })
-}
-
 func (a *admission) revocation(d *RoleRevocation) {
-	if _, ok := a.read(roleFact(d.Principal, d.Role)).Current(a.now); !ok {
+	f := roleFact(d.Principal, d.Role)
+	v := a.read(f)
+	if _, ok := v.Current(a.now); !ok {
 		a.role(d.Role)
 	}
-	if !a.stands(roleFact(d.Principal, d.Role), "not_assigned", "%s does not hold role %s", d.Principal, d.Role) {
+	if !a.stands(f, "not_assigned", "%s does not hold role %s", d.Principal, d.Role) {
 		return
 	}
-	for _, other := range sortedKeys(a.cat.Roles) {
-		needs := a.cat.Roles[other].Needs
-		if !slices.Contains(needs, d.Role) || !a.read(roleFact(d.Principal, other)).Holds(a.now) {
-			continue
-		}
-		rest := slices.DeleteFunc(slices.Clone(needs), func(r Role) bool { return r == d.Role })
-		if !a.holdsOne(d.Principal, rest, a.now) {
-			a.fail(RuleBroken, "role_needed", "%s needs %s, and %s holds %s; revoke that first", other, oneOf("", needs), d.Principal, other)
-			return
-		}
+	rest := slices.Clone(v.Intervals)
+	for i := range rest {
+		rest[i].Until = min(rest[i].Until, max(a.now, rest[i].From))
+	}
+	a.fits(f, rest)
+}
+
+// hasOne refuses where the principal holds none of the roles that what asks for at the moment. No roles are no condition.
+func (a *admission) hasOne(p Account, roles []Role, at Instant, what string, name any) {
+	if len(roles) == 0 || a.err != nil {
+		return
+	}
+	if held := a.rolesOf(p); !holdsOne(held, p, roles, at) {
+		a.fail(RuleBroken, "role_needed", "%s %s needs role %s; %s has %s%s", what, name, either(roles), p, rolesAt(held, at), a.when(at))
 	}
 }
 
@@ -324,37 +474,16 @@ func (a *admission) link(d *CaseloadLink) {
 		return
 	}
 	if !kind.Group && !slices.Contains(rule.From, d.Principal.Kind()) {
-		a.fail(RuleBroken, "relation_not_for_kind", "relation %s is for %s; %s is a %s", d.Relation, oneOf("", rule.From), d.Principal, d.Principal.Kind())
+		a.fail(RuleBroken, "relation_not_for_kind", "relation %s is for %s; %s is a %s", d.Relation, either(rule.From), d.Principal, d.Principal.Kind())
 		return
 	}
+	f := linkFact(d.Principal, d.Client, d.Relation)
 	from, until, ok := a.span(d.From, d.Until)
-	if !ok || !a.free(linkFact(d.Principal, d.Client, d.Relation), d.From, d.Until, "already_linked", "%s is linked to %s as %s already, or was in that time", d.Principal, d.Client, d.Relation) || kind.Group {
+	if !ok || !a.free(f, d.From, d.Until, "already_linked", "%s is linked to %s as %s already, or was in that time", d.Principal, d.Client, d.Relation) || kind.Group {
 		return
 	}
-	begins := a.begins(from, until)
-	if len(rule.Roles) > 0 && !a.holdsOne(d.Principal, rule.Roles, begins) && a.err == nil {
-		a.fail(RuleBroken, "role_needed", "relation %s needs role %s; %s does not hold it", d.Relation, oneOf("", rule.Roles), d.Principal)
-		return
-	}
-	for _, role := range sortedKeys(rule.Most) {
-		if !a.read(roleFact(d.Principal, role)).Holds(begins) {
-			continue
-		}
-		open := 0
-		for h, err := range a.r.FactsOf(FamilyLink, d.Principal) {
-			if err != nil {
-				a.err = err
-				return
-			}
-			if _, ok := h.Version.Current(a.now); ok {
-				open++
-			}
-		}
-		if open >= rule.Most[role] {
-			a.fail(RuleBroken, "too_many_links", "a holder of %s may have %d links; %s has %d", role, rule.Most[role], d.Principal, open)
-			return
-		}
-	}
+	a.hasOne(d.Principal, rule.Roles, a.begins(from, until), "relation", d.Relation)
+	a.fits(f, append(slices.Clip(a.read(f).Intervals), Interval{From: from, Until: until}))
 }
 
 func (a *admission) protected(acc Account) bool {
@@ -398,11 +527,10 @@ func (a *admission) grant(d *AccessGrant, reason string) {
 		a.fail(RuleBroken, "grant_in_past", "until %s: temporary access must end after now, %s", until, a.now)
 	case rule.ReasonRequired && reason == "":
 		a.fail(RuleBroken, "reason_missing", "profile %s: a reason must be given", d.Profile)
-	case rule.Longest > 0 && until > max(from, a.now).Add(rule.Longest):
-		a.fail(RuleBroken, "beyond_longest", "until %s: temporary access of profile %s lasts %s at the longest", until, d.Profile, rule.Longest)
-	case len(rule.Roles) > 0 && !a.holdsOne(d.Principal, rule.Roles, max(from, a.now)) && a.err == nil:
-		a.fail(RuleBroken, "role_needed", "profile %s needs role %s; %s does not hold it", d.Profile, oneOf("", rule.Roles), d.Principal)
+	case rule.Longest > 0 && until > from.Add(rule.Longest):
+		a.fail(RuleBroken, "beyond_longest", "from %s until %s: temporary access of profile %s lasts %s at the longest", from, until, d.Profile, rule.Longest)
 	}
+	a.hasOne(d.Principal, rule.Roles, max(from, a.now), "profile", d.Profile)
 	if v := a.read(grantRefFact(d.Grant)); len(v.Intervals) > 0 {
 		a.fail(Conflict, "grant_exists", "grant %s: there is such a grant already", d.Grant)
 	}
@@ -426,8 +554,16 @@ func (a *admission) review(d *AccessReview, actor Account) {
 		return
 	}
 	g := a.grantOf(d.Grant)
-	if a.err == nil && g.Subject == actor {
+	v := a.read(g)
+	switch {
+	case a.err != nil:
+		return
+	case g.Subject == actor:
 		a.fail(RuleBroken, "own_grant", "grant %s: somebody else must review it, not %s whose it is", d.Grant, actor)
+	case v.Intervals[0].Detail == string(actor): // in a history from elsewhere, somebody may have granted it to another
+		a.fail(RuleBroken, "own_grant", "grant %s: somebody else must review it, not %s who granted it", d.Grant, actor)
+	case !v.begun(a.now):
+		a.fail(Conflict, "grant_not_begun", "grant %s: begins at %s; it can be reviewed from then on", d.Grant, v.Intervals[0].From)
 	}
 	g.Family = FamilyReview
 	a.free(g, 0, 0, "already_reviewed", "grant %s is reviewed already", d.Grant)
@@ -438,15 +574,28 @@ func (a *admission) exception(d *Exception) {
 		return
 	}
 	if !a.cat.Type(d.On) {
-		a.fail(RuleBroken, "unknown_kind", "on %s: the catalogue has no such type", d.On)
+		types := append(sortedKeys(a.cat.Kinds), sortedKeys(a.cat.Resources)...)
+		slices.Sort(types)
+		a.fail(RuleBroken, "unknown_kind", "on %s: the catalogue has no such type; it has %s", d.On, listed(types))
 		return
 	}
 	if actions := a.cat.Actions(d.On); !slices.Contains(actions, d.Action) {
-		a.fail(RuleBroken, "unknown_action", "action %s: the catalogue has no such action on %s; it has %s", d.Action, d.On, oneOf("", actions))
+		a.fail(RuleBroken, "unknown_action", "action %s: the catalogue has no such action on %s; it has %s", d.Action, d.On, either(actions))
 		return
 	}
 	if d.Client != "" && a.known("client", d.Client) {
 		a.protected(d.Client)
+	}
+}
+
+// addition refuses to add what the catalogue gives no holder of one of the principal's roles individually. What was added
+// before a role was held gives nothing while it is (see Evaluate).
+func (a *admission) addition(d *Exception) {
+	for _, role := range a.cat.never(d.On, d.Action) {
+		if a.read(roleFact(d.Principal, role)).Holds(a.now) {
+			a.fail(RuleBroken, "never_individually", "%s on %s: no individual permission gives it to a holder of %s, and %s is one", d.Action, d.On, role, d.Principal)
+			return
+		}
 	}
 }
 
@@ -467,7 +616,7 @@ func standing(r Reader, res Resource) (Held, bool, error) {
 
 func (a *admission) registration(d *ResourceRegistration) {
 	if rule, ok := a.cat.Resources[d.Resource.Kind()]; !ok || rule.Of == "" {
-		a.fail(RuleBroken, "unknown_kind", "resource %s: the catalogue has no type %s that belongs to a %s", d.Resource, d.Resource.Kind(), a.cat.Protected)
+		a.fail(RuleBroken, "unknown_kind", "resource %s: the catalogue has no type %s that belongs to a %s; it has %s", d.Resource, d.Resource.Kind(), a.cat.Protected, listed(a.cat.types(true)))
 		return
 	}
 	if !a.known("client", d.Client) || !a.protected(d.Client) || !a.known("created_by", d.CreatedBy) {
@@ -497,10 +646,35 @@ func (a *admission) invitation(d *GuestInvitation) {
 	a.free(invitationFact(d.Guest, d.Call), 0, d.Until, "already_invited", "%s is invited to %s already", d.Guest, d.Call)
 }
 
+// types gives the types of other resources that belong to a protected account, or those that do not.
+func (c *Catalogue) types(belong bool) []Kind {
+	return slices.DeleteFunc(sortedKeys(c.Resources), func(k Kind) bool { return (c.Resources[k].Of != "") != belong })
+}
+
+// letIn lets a guest in once, and where the invitation is by a one-time link only with the secret of that link. Only
+// hashes of it get here.
+func (a *admission) letIn(d *GuestAdmission) {
+	f := invitationFact(d.Guest, d.Call)
+	if !a.stands(f, "not_invited", "%s is not invited to %s", d.Guest, d.Call) ||
+		!a.free(admissionFact(d.Guest, d.Call), 0, 0, "already_admitted", "%s was let in to %s already; an invitation admits once", d.Guest, d.Call) {
+		return
+	}
+	invited, _ := a.read(f).Current(a.now)
+	switch {
+	case invited.Detail == d.Link:
+	case d.Link == "":
+		a.fail(RuleBroken, "link_missing", "%s is invited to %s by a one-time link; say it as link", d.Guest, d.Call)
+	case invited.Detail == "":
+		a.fail(RuleBroken, "no_link", "%s is invited to %s without a one-time link; leave link out", d.Guest, d.Call)
+	default:
+		a.fail(NotPermitted, "wrong_link", "%s is invited to %s by another one-time link", d.Guest, d.Call)
+	}
+}
+
 // call tells whether the call may go on: its type is one, and it has not ended.
 func (a *admission) call(c Resource) bool {
 	if rule, ok := a.cat.Resources[c.Kind()]; !ok || rule.Of != "" {
-		return a.fail(RuleBroken, "unknown_kind", "call %s: the catalogue has no type %s that belongs to nobody", c, c.Kind())
+		return a.fail(RuleBroken, "unknown_kind", "call %s: the catalogue has no type %s that belongs to nobody; it has %s", c, c.Kind(), listed(a.cat.types(false)))
 	}
 	if v := a.read(callEndedFact(c)); a.err == nil && len(v.Intervals) > 0 {
 		return a.fail(Conflict, "call_ended", "%s has ended", c)
@@ -554,6 +728,18 @@ func (a *admission) correction(d *Correction) {
 			return
 		}
 	}
+	switch f.Family {
+	case FamilyGrant:
+		if was := intervals[i]; is.From < was.From || is.Until > was.Until {
+			a.fail(RuleBroken, "grant_stretched", "corrects %d: from %s until %s: temporary access %s is from %s until %s and can't be stretched; take a further one with a reason of its own", d.Corrects, is.From, is.Until, f.ID, was.From, was.Until)
+		}
+	case FamilyRole, FamilyLink:
+		becomes := slices.Clone(intervals)
+		if becomes[i] = is; d.Void {
+			becomes[i].Until = is.From
+		}
+		a.fits(f, becomes)
+	}
 }
 
 func (a *admission) noticed(of Seq) {
@@ -565,7 +751,7 @@ func (a *admission) noticed(of Seq) {
 }
 
 // adoption fills in or checks what is derived from the document.
-func (a *admission) adoption(d *CatalogueAdoption) error {
+func (a *admission) adoption(e *Event, d *CatalogueAdoption) error {
 	cat, err := ParseCatalogue([]byte(d.Document))
 	if err != nil {
 		return err
@@ -578,15 +764,19 @@ func (a *admission) adoption(d *CatalogueAdoption) error {
 	if d.Catalogue != "" && d.Catalogue != next.Catalogue || d.Version != 0 && d.Version != next.Version || d.Digest != "" && d.Digest != next.Digest {
 		return Errorf(RuleBroken, "catalogue_mismatch", "catalogue %s version %d: the document is %s, and would be version %d with digest %s", clip(d.Catalogue), d.Version, next.Catalogue, next.Version, next.Digest)
 	}
-	*d = next
+	e.Data = &next // the caller's data stays as it was
 	return nil
 }
 
 func sortedKeys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
 func sortedNames[K ~string, V any](m map[K]V) string {
-	if len(m) == 0 {
+	return listed(sortedKeys(m))
+}
+
+func listed[K ~string](names []K) string {
+	if len(names) == 0 {
 		return "none"
 	}
-	return strings.Trim(fmt.Sprint(sortedKeys(m)), "[]")
+	return strings.Trim(fmt.Sprint(names), "[]")
 }

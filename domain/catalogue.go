@@ -34,6 +34,10 @@ type Catalogue struct {
 	Lockout   LockoutRule
 	Guests    GuestRule
 	Permits   []Permit // in the order of the document
+	// Never says what no individual permission gives to the holders of a role; see NeverRule.
+	Never []NeverRule
+	// ActionTitles says in a few words what an action is, e.g. "see private data". An action may have none.
+	ActionTitles map[Action]Text
 
 	// Protected is the one kind whose accounts the ledger guards.
 	Protected Kind
@@ -50,6 +54,7 @@ type lineKey struct {
 // KindRule is a kind of account.
 type KindRule struct {
 	Title     Text
+	About     Text
 	Protected bool // the person whose data the ledger guards; exactly one kind is
 	Group     bool // its members share its links
 }
@@ -57,8 +62,12 @@ type KindRule struct {
 // ResourceRule is a type of resource that is not an account.
 type ResourceRule struct {
 	Title           Text
+	About           Text
 	Of              Kind // the protected kind, where each resource belongs to such an account; "" where it belongs to nobody
 	TrustProperties bool // an unregistered one may bring its client and creator in the question
+	// RegisteredBy and RemovedBy are actions on the resource itself, of which who registers or removes one needs one
+	// besides resource.register or resource.remove on whom it belongs to; empty: none.
+	RegisteredBy, RemovedBy []Action
 }
 
 // RoleRule is a role.
@@ -73,6 +82,7 @@ type RoleRule struct {
 // RelationRule is a way of being linked to a protected account.
 type RelationRule struct {
 	Title  Text
+	About  Text
 	From   []Kind       // kinds of account that may be linked so (groups may always)
 	Roles  []Role       // one of these must be held by who is linked; empty: none needed
 	By     Action       // the action that linking and unlinking needs instead of caseload.link and caseload.unlink
@@ -83,6 +93,7 @@ type RelationRule struct {
 // GrantRule is a profile of temporary access.
 type GrantRule struct {
 	Title          Text
+	About          Text
 	Roles          []Role        // one of these must be held by who gets it; empty: none needed
 	Longest        time.Duration // 0: no limit
 	ReasonRequired bool
@@ -90,10 +101,26 @@ type GrantRule struct {
 }
 
 // LockoutRule says when failed sign-ins lock an account. FailedSignins 0: never.
-type LockoutRule struct{ FailedSignins int }
+type LockoutRule struct {
+	FailedSignins int
+	About         Text
+}
 
 // GuestRule bounds how long a guest may be invited for. Longest 0: no limit.
-type GuestRule struct{ Longest time.Duration }
+type GuestRule struct {
+	Longest time.Duration
+	About   Text
+}
+
+// A NeverRule is what the holders of a role can't be given: an individual permission for one of the actions on one of the
+// types is refused them, and one that was given before they got the role gives nothing while they hold it. What a role
+// gives by a permit is not its concern.
+type NeverRule struct {
+	Roles   []Role
+	On      []Kind
+	Actions []Action
+	Line    int // in the document, from 1
+}
 
 // A Permit is one line of the catalogue: who meets every selector may do the actions on the types.
 type Permit struct {
@@ -130,6 +157,16 @@ func (c *Catalogue) Actions(on Kind) []Action {
 	}
 	slices.Sort(as)
 	return as
+}
+
+// never gives the roles whose holders no individual permission gives the action on the type.
+func (c *Catalogue) never(on Kind, action Action) (roles []Role) {
+	for _, n := range c.Never {
+		if slices.Contains(n.On, on) && slices.Contains(n.Actions, action) {
+			roles = append(roles, n.Roles...)
+		}
+	}
+	return roles
 }
 
 // Type tells whether the catalogue knows the type, as a kind of account or of other resource.

@@ -73,5 +73,8 @@ func FuzzParseCatalogue(f *testing.F) {
 			t.Fatalf("indexed %d permits of an action on a type, want %d", indexed, permitted)
 		}
 		c.Warnings()
+		if rows := c.Parts().Matrix; len(rows) != len(c.lines) {
+			t.Fatalf("the matrix has %d rows, want one for each of %d actions on a type", len(rows), len(c.lines))
+		}
 	})
 }

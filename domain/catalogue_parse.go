@@ -20,6 +20,7 @@ import (
 // Bounds on what a catalogue of MaxDocument bytes may unfold to, so that a hostile one costs no more than an error.
 const (
 	maxLines    = 1 << 16               // (permit, type, action) triples: what compile indexes
+	maxCells    = 1 << 18               // the same times holders and the names asked for beside them: what Matrix lays out
 	maxDepth    = 8                     // lists and keys within one another; permits[0].unless.link[0] is at 5
 	maxMistake  = 600                   // bytes of a mistake's text
 	maxMistakes = 100                   // reported in full; the rest are counted
@@ -113,7 +114,7 @@ func declared(section place, what string) ([]place, vocabulary) {
 // catalogue reads the whole document. What it gives is complete only where there were no mistakes.
 func (r *reading) catalogue(doc place) *Catalogue {
 	f := doc.fields("catalogue", "title", "about", "kinds", "resources", "trust_properties", "roles", "founder",
-		"relations", "grants", "lockout", "guests", "permits")
+		"relations", "grants", "lockout", "guests", "actions", "permits", "never")
 	doc.need(f, "catalogue", "kinds", "roles", "founder", "permits")
 	c := &Catalogue{Title: f["title"].text(), About: f["about"].text()}
 	if p := f["catalogue"]; p.given() {
@@ -143,24 +144,26 @@ func (r *reading) catalogue(doc place) *Catalogue {
 	r.readRelations(c, relations)
 	r.readGrants(c, grants)
 	if p := f["lockout"]; p.given() {
-		lf := p.fields("failed_signins")
+		lf := p.fields("failed_signins", "about")
 		p.need(lf, "failed_signins")
-		c.Lockout.FailedSignins = lf["failed_signins"].count()
+		c.Lockout = LockoutRule{FailedSignins: lf["failed_signins"].count(), About: lf["about"].text()}
 	}
 	if p := f["guests"]; p.given() {
-		gf := p.fields("longest")
+		gf := p.fields("longest", "about")
 		p.need(gf, "longest")
-		c.Guests.Longest = gf["longest"].duration()
+		c.Guests = GuestRule{Longest: gf["longest"].duration(), About: gf["about"].text()}
 	}
 	r.readPermits(c, f["permits"])
+	r.readNever(c, f["never"])
+	r.readActionTitles(c, f["actions"])
 	return c
 }
 
 func (r *reading) readKinds(c *Catalogue, section place, kinds []place) {
 	c.Kinds = make(map[Kind]KindRule, len(kinds))
 	for _, p := range kinds {
-		f := p.fields("title", "protected", "group")
-		k, rule := Kind(p.key), KindRule{Title: f["title"].text(), Protected: f["protected"].flag(), Group: f["group"].flag()}
+		f := p.fields("title", "about", "protected", "group")
+		k, rule := Kind(p.key), KindRule{Title: f["title"].text(), About: f["about"].text(), Protected: f["protected"].flag(), Group: f["group"].flag()}
 		c.Kinds[k] = rule
 		switch {
 		case k == catalogueType:
@@ -182,8 +185,9 @@ func (r *reading) readKinds(c *Catalogue, section place, kinds []place) {
 func (r *reading) readResources(c *Catalogue, resources []place, trust bool) {
 	c.Resources = make(map[Kind]ResourceRule, len(resources)+1)
 	for _, p := range resources {
-		f := p.fields("title", "of", "trust_properties")
-		rule := ResourceRule{Title: f["title"].text(), TrustProperties: trust}
+		f := p.fields("title", "about", "of", "trust_properties", "registered_by", "removed_by")
+		rule := ResourceRule{Title: f["title"].text(), About: f["about"].text(), TrustProperties: trust,
+			RegisteredBy: readActions(f["registered_by"]), RemovedBy: readActions(f["removed_by"])}
 		if own := f["trust_properties"]; own.given() {
 			rule.TrustProperties = own.flag()
 		}
@@ -195,6 +199,11 @@ func (r *reading) readResources(c *Catalogue, resources []place, trust bool) {
 				of.wrong("%q is not the protected kind; of: %s, or leave it out", clip(s), c.Protected)
 			case p.key == string(catalogueType):
 				of.wrong("the catalogue belongs to nobody; leave it out")
+			}
+		}
+		for _, by := range []string{"registered_by", "removed_by"} {
+			if f[by].given() && rule.Of == "" {
+				f[by].wrong("only what is of: %s is registered", c.Protected)
 			}
 		}
 		if r.kinds.has[p.key] {
@@ -287,9 +296,9 @@ func (r *reading) readFounder(c *Catalogue, p place) {
 func (r *reading) readRelations(c *Catalogue, relations []place) {
 	c.Relations = make(map[Relation]RelationRule, len(relations))
 	for _, p := range relations {
-		f := p.fields("title", "from", "role", "by", "on_open", "most")
+		f := p.fields("title", "about", "from", "role", "by", "on_open", "most")
 		p.need(f, "from")
-		rule := RelationRule{Title: f["title"].text(), From: readNames[Kind](f["from"], "kind", r.kinds),
+		rule := RelationRule{Title: f["title"].text(), About: f["about"].text(), From: readNames[Kind](f["from"], "kind", r.kinds),
 			Roles: readNames[Role](f["role"], "role", r.roles), OnOpen: f["on_open"].flag()}
 		if by := f["by"]; by.given() {
 			if s, ok := by.word(); ok {
@@ -316,8 +325,8 @@ func (r *reading) readRelations(c *Catalogue, relations []place) {
 func (r *reading) readGrants(c *Catalogue, grants []place) {
 	c.Grants = make(map[Profile]GrantRule, len(grants))
 	for _, p := range grants {
-		f := p.fields("title", "role", "longest", "reason", "review_within")
-		rule := GrantRule{Title: f["title"].text(), Roles: readNames[Role](f["role"], "role", r.roles),
+		f := p.fields("title", "about", "role", "longest", "reason", "review_within")
+		rule := GrantRule{Title: f["title"].text(), About: f["about"].text(), Roles: readNames[Role](f["role"], "role", r.roles),
 			Longest: f["longest"].duration(), ReviewWithin: f["review_within"].duration()}
 		if reason := f["reason"]; reason.given() {
 			switch reason.node.Value {
@@ -340,7 +349,7 @@ func (r *reading) readPermits(c *Catalogue, section place) {
 		section.wrong("want a list of permits, got %s", nodeShape(section.node))
 		return
 	}
-	lines := 0
+	lines, cells := 0, 0
 	for _, p := range section.list() {
 		f := p.fields(append(slices.Clone(selectorKeys), "on", "actions", "unless")...)
 		p.need(f, "on", "actions")
@@ -358,7 +367,41 @@ func (r *reading) readPermits(c *Catalogue, section place) {
 			p.wrong("the permits up to here unfold to more than %d types and actions; a catalogue has at most that many", maxLines)
 			return
 		}
+		if cells += len(permit.On) * len(permit.Actions) * permit.cells(); cells > maxCells {
+			p.wrong("the permits up to here unfold to more than %d types, actions and names of selectors; a catalogue has at most that many", maxCells)
+			return
+		}
 		c.Permits = append(c.Permits, permit)
+	}
+}
+
+func (r *reading) readNever(c *Catalogue, section place) {
+	if !section.given() {
+		return
+	}
+	if section.node.Kind != yaml.SequenceNode {
+		section.wrong("want a list, got %s", nodeShape(section.node))
+		return
+	}
+	for _, p := range section.list() {
+		f := p.fields("role", "on", "actions")
+		p.need(f, "role", "on", "actions")
+		c.Never = append(c.Never, NeverRule{Roles: readNames[Role](f["role"], "role", r.roles),
+			On: readNames[Kind](f["on"], "type", r.types), Actions: readActions(f["actions"]), Line: p.line})
+	}
+}
+
+func (r *reading) readActionTitles(c *Catalogue, section place) {
+	actions, _ := section.entries()
+	if len(actions) == 0 {
+		return
+	}
+	c.ActionTitles = make(map[Action]Text, len(actions))
+	for _, p := range actions {
+		if _, err := ParseAction(p.key); err != nil {
+			p.wrong("%v", err)
+		}
+		c.ActionTitles[Action(p.key)] = p.text()
 	}
 }
 

@@ -33,35 +33,36 @@ func TestParseCatalogueReadsEverything(t *testing.T) {
 		Title: Text{"en": "Whole", "nl": "Geheel"},
 		About: Text{"en": "Everything that a catalogue can say."},
 		Kinds: map[Kind]KindRule{
-			"staff":  {Title: Text{"en": "Staff"}},
-			"client": {Title: Text{"nl": "Cliënt"}, Protected: true},
+			"staff":  {Title: Text{"en": "Staff", "nl": "Personeel"}},
+			"client": {Title: Text{"en": "Client", "nl": "Cliënt"}, Protected: true},
 			"guest":  {},
-			"team":   {Group: true},
+			"team":   {About: Text{"en": "Shares its links."}, Group: true},
 		},
 		Resources: map[Kind]ResourceRule{
-			"journal":   {Title: Text{"en": "Journal"}, Of: "client", TrustProperties: true},
-			"chart":     {Of: "client"},
+			"journal": {Title: Text{"en": "Journal", "nl": "Dagboek"}, Of: "client", TrustProperties: true,
+				RegisteredBy: []Action{"edit"}, RemovedBy: []Action{"delete", "edit"}},
+			"chart":     {About: Text{"en": "What is measured."}, Of: "client"},
 			"call":      {TrustProperties: true},
 			"catalogue": {},
 		},
 		Roles: map[Role]RoleRule{
-			"full":    {Title: Text{"en": "Full"}, About: Text{"en": "May do most."}, For: []Kind{"staff"}, Group: "user_type"},
+			"full":    {Title: Text{"en": "Full", "nl": "Vol"}, About: Text{"en": "May do most."}, For: []Kind{"staff"}, Group: "user_type"},
 			"limited": {For: []Kind{"staff", "guest"}, Group: "user_type"},
 			"tier_1":  {For: []Kind{"staff"}, Group: "access", Needs: []Role{"full", "limited"}},
 			"tier_2":  {For: []Kind{"staff"}, Group: "access", Needs: []Role{"full"}},
 		},
 		Founder: []Role{"full", "tier_2"},
 		Relations: map[Relation]RelationRule{
-			"carer":    {Title: Text{"en": "Carer"}, From: []Kind{"staff"}, Roles: []Role{"tier_1"}, OnOpen: true},
-			"guide":    {From: []Kind{"staff", "team"}, Roles: []Role{"full", "limited"}, Most: map[Role]int{"limited": 1}},
+			"carer":    {Title: Text{"en": "Carer", "nl": "Verzorger"}, From: []Kind{"staff"}, Roles: []Role{"tier_1"}, OnOpen: true},
+			"guide":    {About: Text{"en": "Shows the way."}, From: []Kind{"staff", "team"}, Roles: []Role{"full", "limited"}, Most: map[Role]int{"limited": 1}},
 			"relative": {From: []Kind{"guest"}, By: "relative.add"},
 		},
 		Grants: map[Profile]GrantRule{
-			"emergency": {Title: Text{"en": "Emergency"}, Roles: []Role{"full"}, Longest: 8 * time.Hour, ReasonRequired: true, ReviewWithin: 72 * time.Hour},
-			"visit":     {},
+			"emergency": {Title: Text{"en": "Emergency", "nl": "Nood"}, Roles: []Role{"full"}, Longest: 8 * time.Hour, ReasonRequired: true, ReviewWithin: 72 * time.Hour},
+			"visit":     {About: Text{"en": "Asked for."}},
 		},
-		Lockout: LockoutRule{FailedSignins: 3},
-		Guests:  GuestRule{Longest: 90 * time.Minute},
+		Lockout: LockoutRule{FailedSignins: 3, About: Text{"en": "Ends with help."}},
+		Guests:  GuestRule{Longest: 90 * time.Minute, About: Text{"en": "One call."}},
 		Permits: []Permit{
 			{On: []Kind{"call"}, Actions: []Action{"ring"}, Line: 32},
 			{Selectors: Selectors{Roles: []Role{"tier_1", "tier_2"}, Kinds: []Kind{"staff"}, Links: []Relation{"carer", "guide"}},
@@ -74,6 +75,19 @@ func TestParseCatalogueReadsEverything(t *testing.T) {
 			{Selectors: Selectors{Team: true}, On: []Kind{"chart"}, Actions: []Action{"view"}, Line: 42},
 			{Selectors: Selectors{Invited: true}, On: []Kind{"call"}, Actions: []Action{"join"}, Line: 43},
 			{Selectors: Selectors{Roles: []Role{"full"}}, On: []Kind{"catalogue"}, Actions: []Action{"catalogue.adopt"}, Line: 44},
+			{Selectors: Selectors{Roles: []Role{"full"}}, On: []Kind{"staff", "guest", "team"},
+				Actions: []Action{"role.assign", "account.unlock", "permission.add", "team.join"}, Line: 45},
+			{Selectors: Selectors{Roles: []Role{"full"}}, On: []Kind{"client"},
+				Actions: []Action{"account.open", "caseload.link", "relative.add", "access.grant", "access.review", "resource.register", "resource.remove"}, Line: 46},
+			{Selectors: Selectors{Roles: []Role{"full"}}, On: []Kind{"call"}, Actions: []Action{"guest.invite"}, Line: 47},
+		},
+		Never: []NeverRule{
+			{Roles: []Role{"limited"}, On: []Kind{"client", "chart"}, Actions: []Action{"view"}, Line: 49},
+			{Roles: []Role{"tier_1", "tier_2"}, On: []Kind{"call"}, Actions: []Action{"ring", "join"}, Line: 50},
+		},
+		ActionTitles: map[Action]Text{
+			"view":        {"en": "look at it", "nl": "bekijken"},
+			"role.assign": {"en": "give a role", "nl": "een rol geven"},
 		},
 		Protected: "client",
 	}
@@ -84,8 +98,8 @@ func TestParseCatalogueReadsEverything(t *testing.T) {
 	if got, want := got.Actions("journal"), []Action{"delete", "edit", "view"}; !slices.Equal(got, want) {
 		t.Errorf("actions on journal: got %v, want %v", got, want)
 	}
-	if got := got.Actions("guest"); len(got) != 0 {
-		t.Errorf("actions on guest: got %v, want none", got)
+	if got, want := got.Actions("chart"), []Action{"view"}; !slices.Equal(got, want) {
+		t.Errorf("actions on chart: got %v, want %v", got, want)
 	}
 	if got := got.Lines("journal", "edit"); len(got) != 2 || got[0].Line != 33 || got[1].Line != 37 {
 		t.Errorf("lines of edit on journal: got %v, want those of 33 and 37", got)
@@ -104,7 +118,7 @@ func TestParseCatalogueNamesEveryMistake(t *testing.T) {
 		{"anchor and alias", "for: staff, group: access, needs: full", "for: &s staff, group: *s, needs: full",
 			`catalogue line 20: roles.tier_2.for: &s is an anchor; catalogues have none
 catalogue line 20: roles.tier_2.group: *s is an alias; write the value out`},
-		{"merge key", "visit: {reason: optional}", "visit: {<<: {reason: optional}}", `catalogue line 28: grants.visit."<<": << is a merge key; write the keys out`},
+		{"merge key", "visit: {reason: optional, about: Asked for.}", "visit: {<<: {reason: optional}}", `catalogue line 28: grants.visit."<<": << is a merge key; write the keys out`},
 		{"tag", "actions: ring", "actions: !!str ring", `catalogue line 32: permits[0].actions: the tag "!!str"; catalogues have none`},
 		{"lone tag", "actions: ring", "actions: ! ring", `catalogue line 32: permits[0].actions: the tag "!"; catalogues have none`},
 		{"two documents", "lockout:", "---\nlockout:", `catalogue line 29: a second document begins here; a catalogue is one document, without ---`},
@@ -112,37 +126,40 @@ catalogue line 20: roles.tier_2.group: *s is an alias; write the value out`},
 		{"Latin-1", "Cliënt", "Cli\xebnt", `catalogue line 8: a byte that is no UTF-8 text, or a control character; save it as plain UTF-8`},
 
 		// Keys and shapes.
-		{"unknown key", "guests:", "guest:", `catalogue line 30: guest: unknown key; did you mean guests? keys are about, catalogue, founder, grants, guests, kinds, lockout, permits, relations, resources, roles, title, …`},
-		{"unknown key of a kind", "group: true", "gruop: true", `catalogue line 10: kinds.team.gruop: unknown key; did you mean group? keys are group, protected, title`},
+		{"unknown key", "guests:", "guest:", `catalogue line 30: guest: unknown key; did you mean guests? keys are about, actions, catalogue, founder, grants, guests, kinds, lockout, never, permits, relations, resources, …`},
+		{"unknown key of a kind", "group: true", "gruop: true", `catalogue line 10: kinds.team.gruop: unknown key; did you mean group? keys are about, group, protected, title`},
 		{"unknown key of a permit", "grant: [emergency, visit]", "grants: [emergency, visit]",
 			`catalogue line 34: permits[2].grants: unknown key; did you mean grant? keys are actions, grant, invited, kind, link, linked_by, on, own, role, self, team, unless`},
 		{"key twice", "  guest:\n", "  staff:\n", `catalogue line 9: kinds.staff: this key was given before, on line 7
 catalogue line 18: roles.limited.for[1]: unknown kind "guest"; kinds are client, staff, team
 catalogue line 25: relations.relative.from: unknown kind "guest"; kinds are client, staff, team
-catalogue line 41: permits[5].unless.kind: unknown kind "guest"; kinds are client, staff, team`},
+catalogue line 41: permits[5].unless.kind: unknown kind "guest"; kinds are client, staff, team
+catalogue line 45: permits[9].on[1]: unknown type "guest"; types are call, catalogue, chart, client, journal, staff, team`},
 		{"number for a key", "  call: {}", "  call: {}\n  7: {}", `catalogue line 15: resources."7": want a name for a key, got 7`},
-		{"list for keys", "lockout: {failed_signins: 3}", "lockout: [failed_signins, 3]", `catalogue line 29: lockout: want keys with values, got a list`},
+		{"list for keys", "lockout: {failed_signins: 3, about: Ends with help.}", "lockout: [failed_signins, 3]", `catalogue line 29: lockout: want keys with values, got a list`},
 		{"no name", "catalogue: whole", "title: whole", `catalogue line 1: catalogue is missing
 catalogue line 2: title: this key was given before, on line 1`},
 		{"bad name", "catalogue: whole", "catalogue: The Whole", `catalogue line 1: catalogue: catalogue "The Whole": want 1 to 63 of a-z, 0-9, _ and -, beginning with a letter`},
 		{"number for a name", "catalogue: whole", "catalogue: 12", `catalogue line 1: catalogue: want a name, got 12`},
 		{"bad language", "nl: Geheel", "Dutch: Geheel", `catalogue line 2: title."Dutch": want a language code such as en or nl`},
-		{"empty title", "title: Staff", `title: ""`, `catalogue line 7: kinds.staff.title: want a text of one line and at most 4096 bytes`},
-		{"number for a title", "title: Staff", "title: {en: 5}", `catalogue line 7: kinds.staff.title.en: want a text, got 5`},
+		{"empty title", "title: {en: Staff, nl: Personeel}", `title: ""`, `catalogue line 7: kinds.staff.title: want a text of one line and at most 4096 bytes`},
+		{"number for a title", "title: {en: Staff, nl: Personeel}", "title: {en: 5}", `catalogue line 7: kinds.staff.title.en: want a text, got 5`},
 
 		// Kinds and resources.
 		{"bad kind", "  guest:\n", "  guest:\n  Team-2: {}\n", `catalogue line 10: kinds."Team-2": kind "Team-2": want 1 to 63 of a-z, 0-9, _ and -, beginning with a letter`},
-		{"line breaks in a kind", "client: {protected: true, title: {nl: Cliënt}}", `"a\nb": {protected: true}`,
+		{"line breaks in a kind", "client: {protected: true, title: {en: Client, nl: Cliënt}}", `"a\nb": {protected: true}`,
 			`catalogue line 8: kinds."a\nb": kind "a\nb": want 1 to 63 of a-z, 0-9, _ and -, beginning with a letter
 catalogue line 12: resources.journal.of: "client" is not the protected kind; of: a b, or leave it out
 catalogue line 13: resources.chart.of: "client" is not the protected kind; of: a b, or leave it out
 catalogue line 33: permits[1].on[0]: unknown type "client"; types are call, catalogue, chart, guest, journal, staff, team
 catalogue line 34: permits[2].on: unknown type "client"; types are call, catalogue, chart, guest, journal, staff, team
 catalogue line 35: permits[3].on: unknown type "client"; types are call, catalogue, chart, guest, journal, staff, team
-catalogue line 35: permits[3].kind: unknown kind "client"; kinds are guest, staff, team`},
+catalogue line 35: permits[3].kind: unknown kind "client"; kinds are guest, staff, team
+catalogue line 46: permits[10].on: unknown type "client"; types are call, catalogue, chart, guest, journal, staff, team
+catalogue line 49: never[0].on[0]: unknown type "client"; types are call, catalogue, chart, guest, journal, staff, team`},
 		{"kind catalogue", "  guest:\n", "  guest:\n  catalogue:\n", `catalogue line 10: kinds.catalogue: this is the catalogue itself in every ledger; name the kind otherwise`},
 		{"nobody protected", "protected: true", "protected: false", `catalogue line 6: kinds: no kind is protected; exactly one must say protected: true`},
-		{"two protected", "title: Staff", "protected: true", `catalogue line 8: kinds.client: staff is protected already; exactly one kind is
+		{"two protected", "title: {en: Staff, nl: Personeel}", "protected: true", `catalogue line 8: kinds.client: staff is protected already; exactly one kind is
 catalogue line 12: resources.journal.of: "client" is not the protected kind; of: staff, or leave it out
 catalogue line 13: resources.chart.of: "client" is not the protected kind; of: staff, or leave it out
 catalogue line 33: permits[1].link: can't be asked of client, which is neither staff nor of: staff
@@ -183,8 +200,27 @@ catalogue line 20: roles.tier_2: needs full, which in the end needs tier_2 itsel
 		{"endless time", "longest: 8h", "longest: 65535d", `catalogue line 27: grants.emergency.longest: want a time like 90m, 8h or 7d, more than none and at most 3660d, got "65535d"`},
 		{"reason maybe", "reason: required", "reason: true", `catalogue line 27: grants.emergency.reason: want required or optional, got true`},
 		{"lockout never", "failed_signins: 3", "failed_signins: -1", `catalogue line 29: lockout.failed_signins: want a whole number from 1 to 1000000, got -1`},
-		{"lockout of nothing", "{failed_signins: 3}", "{}", `catalogue line 29: lockout: failed_signins is missing`},
-		{"guests without end", "{longest: 90m}", "", `catalogue line 30: guests: longest is missing`},
+		{"lockout of nothing", "{failed_signins: 3, about: Ends with help.}", "{}", `catalogue line 29: lockout: failed_signins is missing`},
+		{"guests without end", "{longest: 90m, about: One call.}", "", `catalogue line 30: guests: longest is missing`},
+
+		// What the lists of resources, never and actions may say.
+		{"registered by no action", "registered_by: edit", "registered_by: Edit", `catalogue line 12: resources.journal.registered_by: action "Edit": want names of a-z, 0-9, _ and - joined by dots, e.g. view_record or role.assign`},
+		{"removed by one twice", "[delete, edit]}\n", "[edit, edit]}\n", `catalogue line 12: resources.journal.removed_by[1]: edit is named twice`},
+		{"registered of nobody", "call: {}", "call: {registered_by: ring, removed_by: ring}", `catalogue line 14: resources.call.registered_by: only what is of: client is registered
+catalogue line 14: resources.call.removed_by: only what is of: client is registered`},
+		{"never by key", "never:\n  - {role: limited, on: [client, chart], actions: view}\n  - ", "never: ", `catalogue line 48: never: want a list, got keys with values`},
+		{"never to nobody", "{role: limited, on: [client, chart], actions: view}", "{}", `catalogue line 49: never[0]: role is missing
+catalogue line 49: never[0]: on is missing
+catalogue line 49: never[0]: actions is missing`},
+		{"never to an unknown role", "{role: limited, on: [client, chart]", "{role: limitd, on: [client, char]", `catalogue line 49: never[0].role: unknown role "limitd"; did you mean limited? roles are full, limited, tier_1, tier_2
+catalogue line 49: never[0].on[1]: unknown type "char"; did you mean chart? types are call, catalogue, chart, client, guest, journal, staff, team`},
+		{"never with a selector", "actions: [ring, join]}", "actions: [ring, join], self: true}", `catalogue line 50: never[1].self: unknown key; keys are actions, on, role`},
+		{"title of no action", "  view: {", "  View: {", `catalogue line 52: actions."View": action "View": want names of a-z, 0-9, _ and - joined by dots, e.g. view_record or role.assign`},
+		{"title of an action twice", "  role.assign: {", "  view: {", `catalogue line 53: actions.view: this key was given before, on line 52`},
+		{"no title of an action", "{en: look at it, nl: bekijken}", "{en: look at it, nl: }", `catalogue line 52: actions.view.nl: want a text, got nothing`},
+		{"actions in a list", "actions:\n  view: {en: look at it, nl: bekijken}\n  role.assign: {en: give a role, nl: een rol geven}", "actions: [view]", `catalogue line 51: actions: want keys with values, got a list`},
+		{"list for an about", "about: Shares its links.", "about: [Shares its links.]", `catalogue line 10: kinds.team.about: want keys with values, got a list`},
+		{"two lines of an about", "about: One call.", `about: "One\ncall."`, `catalogue line 30: guests.about: want a text of one line and at most 4096 bytes`},
 
 		// Permits.
 		{"unknown role", "role: [tier_1, tier_2], kind", "role: [tier_1, tier_3], kind", `catalogue line 33: permits[1].role[1]: unknown role "tier_3"; did you mean tier_1? roles are full, limited, tier_1, tier_2`},
@@ -262,9 +298,14 @@ catalogue line 1: permits is missing`},
 	}
 }
 
+// withPermits is whole.yaml with more permits after its own.
+func withPermits(t *testing.T, permits string) string {
+	return strings.Replace(wholeCatalogue(t), "never:\n", permits+"never:\n", 1)
+}
+
 // However many mistakes there are, the answer stays readable and says how many it leaves out.
 func TestParseCatalogueBoundsItsComplaints(t *testing.T) {
-	_, err := ParseCatalogue([]byte(wholeCatalogue(t) + strings.Repeat("  - {on: nowhere, actions: view}\n", 250)))
+	_, err := ParseCatalogue([]byte(withPermits(t, strings.Repeat("  - {on: nowhere, actions: view}\n", 250))))
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) != 101 || lines[100] != "catalogue: and 150 more mistakes" {
 		t.Errorf("250 mistakes: got %d lines, the last %q; want 100 and one that counts the other 150", len(lines), lines[len(lines)-1])
@@ -274,44 +315,138 @@ func TestParseCatalogueBoundsItsComplaints(t *testing.T) {
 // A small document must not unfold into a large index.
 func TestParseCatalogueBoundsItsIndex(t *testing.T) {
 	var types, actions []string
-	whole := wholeCatalogue(t)
 	for i := range 300 {
 		types = append(types, fmt.Sprintf("t%d", i))
 		actions = append(actions, fmt.Sprintf("a%d", i))
 	}
+	whole := withPermits(t, fmt.Sprintf("  - {on: [%s], actions: [%s]}\n", strings.Join(types, ", "), strings.Join(actions, ", ")))
 	whole = strings.Replace(whole, "  call: {}\n", "  call: {}\n  "+strings.Join(types, ": {}\n  ")+": {}\n", 1)
-	whole += fmt.Sprintf("  - {on: [%s], actions: [%s]}\n", strings.Join(types, ", "), strings.Join(actions, ", "))
 	c, err := ParseCatalogue([]byte(whole))
-	wantMistakes(t, c, err, "catalogue line 345: permits[9]: the permits up to here unfold to more than 65536 types and actions; a catalogue has at most that many")
+	wantMistakes(t, c, err, "catalogue line 348: permits[12]: the permits up to here unfold to more than 65536 types and actions; a catalogue has at most that many")
+
+	// Nor into a large matrix: few types and actions, but many roles by many relations.
+	var roles, relations []string
+	for i := range 300 {
+		roles = append(roles, fmt.Sprintf("r%d", i))
+		relations = append(relations, fmt.Sprintf("l%d", i))
+	}
+	permit := fmt.Sprintf("  - {role: [%s], link: [%s], on: client, actions: [%%s]}\n", strings.Join(roles, ", "), strings.Join(relations, ", "))
+	for _, c := range []struct{ actions, want string }{
+		{"a, b", ""},
+		{"a, b, c", "catalogue line 648: permits[12]: the permits up to here unfold to more than 262144 types, actions and names of selectors; a catalogue has at most that many"},
+	} {
+		whole := strings.NewReplacer("founder:", "  "+strings.Join(roles, ": {for: staff}\n  ")+": {for: staff}\nfounder:",
+			"grants:\n", "  "+strings.Join(relations, ": {from: staff}\n  ")+": {from: staff}\ngrants:\n").Replace(withPermits(t, fmt.Sprintf(permit, c.actions)))
+		got, err := ParseCatalogue([]byte(whole))
+		if c.want == "" && err == nil {
+			continue
+		}
+		wantMistakes(t, got, err, c.want)
+	}
 }
 
+// Each doubt is one edit of whole.yaml, which has none, or two.
 func TestCatalogueWarnings(t *testing.T) {
+	const never = "this permit can never hold: no kind of account meets all its selectors on "
+	const change = "; change one of them, or leave it out"
 	for _, test := range []struct {
-		name, old, new string
-		want           []string
+		name  string
+		edits []string // old, new, …
+		want  []string
 	}{
-		{"idle role", "founder:", "  idle: {for: staff}\nfounder:", []string{"role idle: no permit names it and nothing needs it"}},
-		{"role of a group with its need", "group: access, needs: [full, limited]", "group: user_type, needs: [full, limited]",
-			[]string{"role tier_1: no account can ever hold it together with a role it needs"}},
-		{"role for others than its need", "tier_1: {for: staff, group: access, needs: [full, limited]}", "tier_1: {for: guest, group: access, needs: full}",
-			[]string{"role tier_1: no account can ever hold it together with a role it needs"}},
-		{"unused relation", "link: relative, kind: guest", "kind: guest", []string{"relation relative: no permit uses it"}},
-		{"unused grant", "[emergency, visit]", "emergency", []string{"grant visit: no permit uses it"}},
-		{"role of another kind", "kind: staff, link", "kind: guest, link", []string{"line 33: this permit can never hold: no kind of account meets all its selectors"}},
-		{"not oneself", "kind: client, self", "kind: staff, self", []string{"line 35: this permit can never hold: no kind of account meets all its selectors"}},
-		{"linked by a kind in teams", "linked_by: carer, on: staff", "linked_by: carer, on: guest", nil},
-		{"link through a team", "{team: true, on: chart", "{kind: guest, link: carer, on: chart", nil},
-		{"grant to another kind", "{team: true, on: chart", "{kind: guest, grant: emergency, on: chart", []string{"line 42: this permit can never hold: no kind of account meets all its selectors"}},
+		// Roles.
+		{"idle role", []string{"founder:", "  idle: {for: staff}\nfounder:"}, []string{"role idle: no permit names it and nothing needs it; name it in a permit, or leave it out"}},
+		{"role that an unless names", []string{"founder:", "  idle: {for: staff}\nfounder:", "unless: {link: relative", "unless: {role: idle, link: relative"}, nil},
+		{"role that a most names", []string{"founder:", "  idle: {for: staff}\nfounder:", "most: {limited: 1}", "most: {limited: 1, idle: 2}"}, nil},
+		{"role that never names", []string{"founder:", "  idle: {for: staff}\nfounder:", "{role: limited, on: [client", "{role: [limited, idle], on: [client"}, nil},
+		{"role in lines that are not for it", []string{"founder:", "  idle: {for: guest}\nfounder:", "{role: [tier_1, tier_2], kind: staff", "{role: [tier_1, tier_2, idle], kind: staff"},
+			[]string{"role idle: it permits nothing, as no permit that names it can hold for who has it; set those permits right, or leave it out"}},
+		{"role of a group with its need", []string{"group: access, needs: [full, limited]", "group: user_type, needs: [full, limited]"},
+			[]string{"role tier_1: all that it needs is of its own group user_type, of which one role is held at a time; name a role of another group"}},
+		{"role of a group with one of its needs", []string{"limited: {for: [staff, guest], group: user_type}", "limited: {for: [staff, guest], group: access}"}, nil},
+		{"role for others than its need", []string{"tier_1: {for: staff, group: access, needs: [full, limited]}", "tier_1: {for: guest, group: access, needs: full}"},
+			[]string{"role tier_1: no account can ever hold it together with a role it needs; let both be for one kind"}},
+		{"roles that nobody gives", []string{"actions: [role.assign, ", "actions: ["}, []string{
+			"nobody may role.assign on an account that may hold them, so nobody is ever given full, limited, tier_1, tier_2; permit it",
+			"action role.assign: it has a title, and no permit names it; permit it, or leave the title out"}},
+		{"roles given to others only", []string{"on: [staff, guest, team]", "on: [guest, team]"},
+			[]string{"nobody may role.assign on an account that may hold them, so nobody is ever given full, tier_1, tier_2; permit it"}},
+
+		// Relations and grants.
+		{"unused relation", []string{"link: relative, kind: guest", "kind: guest"}, []string{"relation relative: no permit uses it; use it in one, or leave it out"}},
+		{"relation that nobody makes", []string{"relative.add, access", "access"}, []string{"relation relative: nobody may relative.add on client, so nobody makes or ends such a link; permit it"}},
+		{"relations that nobody makes", []string{"caseload.link, ", ""}, []string{"relation guide: nobody may caseload.link on client, so nobody is ever linked so; permit it, or say another action in by"}},
+		{"nor by opening", []string{"account.open, caseload.link, ", ""}, []string{
+			"relation carer: nobody may caseload.link on client, so nobody is ever linked so; permit it, or say another action in by",
+			"relation guide: nobody may caseload.link on client, so nobody is ever linked so; permit it, or say another action in by"}},
+		{"unused grant", []string{"[emergency, visit]", "emergency"}, []string{"grant visit: no permit uses it; use it in one, or leave it out"}},
+		{"grants that nobody gives", []string{"access.grant, ", ""}, []string{
+			"grant emergency: nobody may access.grant on client, so nobody ever gets it; permit it",
+			"grant visit: nobody may access.grant on client, so nobody ever gets it; permit it"}},
+		{"grant that nobody reviews", []string{"access.review, ", ""},
+			[]string{"grant emergency: nobody may access.review on client, so none is reviewed in time; permit it, or leave review_within out"}},
+
+		// What else nobody may.
+		{"catalogue for good", []string{"on: catalogue, actions: catalogue.adopt", "on: catalogue, actions: view"},
+			[]string{"nobody may catalogue.adopt on catalogue, so what this catalogue says stays so for good; permit it"}},
+		{"team without members", []string{", team.join]", "]"}, []string{"kind team: nobody may team.join on it, so none ever has a member; permit it"}},
+		{"registered by what nobody may", []string{"registered_by: edit", "registered_by: [edit, create]"},
+			[]string{"resource journal: registered_by names create, which nobody may on journal; name an action that somebody may there"}},
+		{"removed by what nobody may", []string{"[delete, edit]}\n", "[destroy]}\n"},
+			[]string{"resource journal: removed_by names destroy, which nobody may on journal; name an action that somebody may there"}},
+		{"registered by nobody", []string{", resource.register, resource.remove]", "]"}, []string{
+			"resource journal: nobody may resource.register on client, so registered_by is of no use; permit it",
+			"resource journal: nobody may resource.remove on client, so removed_by is of no use; permit it"}},
+		{"locked for good", []string{"account.unlock, ", ""}, []string{"lockout: nobody may account.unlock, so who is locked out stays out; permit it"}},
+		{"guests that nobody invites", []string{"actions: guest.invite", "actions: view"}, []string{
+			"guests: nobody may guest.invite, so there are none; permit it, or leave guests out",
+			"line 43: nobody may guest.invite on call, so nobody is invited to one; permit it"}},
+		{"never, where nothing is added", []string{"permission.add, ", ""}, []string{"never: nobody may permission.add, so nothing is given individually; permit it, or leave never out"}},
+		{"never what nobody may", []string{"on: [client, chart], actions: view}", "on: [call, guest], actions: view}"},
+			[]string{"line 49: no permit names view on call or guest, so it is never given to anybody; name an action that somebody may there"}},
+		{"title of what nobody may", []string{"  view: {en", "  veiw: {en"}, []string{"action veiw: it has a title, and no permit names it; permit it, or leave the title out"}},
+		{"title of a report", []string{"  view: {en", "  signin.fail: {en"}, nil},
+
+		// Permits.
+		{"role of another kind", []string{"kind: staff, link", "kind: guest, link"}, []string{"line 33: " + never + "client or journal" + change}},
+		{"not oneself", []string{"kind: client, self", "kind: staff, self"}, []string{"line 35: " + never + "client" + change}},
+		{"oneself on another kind", []string{"{kind: client, self: true, on: client", "{kind: staff, self: true, on: guest"}, []string{"line 35: " + never + "guest" + change}},
+		{"oneself on the own kind", []string{"{kind: client, self: true, on: client", "{kind: staff, self: true, on: staff"}, nil},
+		{"linked by, but not a client", []string{"{linked_by: carer, on: staff", "{kind: guest, linked_by: carer, on: staff"}, []string{"line 36: " + never + "staff" + change}},
+		{"linked by a kind in teams", []string{"linked_by: carer, on: staff", "linked_by: carer, on: guest"}, nil},
+		{"link through a team", []string{"{team: true, on: chart", "{kind: guest, link: carer, on: chart"}, nil},
+		{"grant to another kind", []string{"{team: true, on: chart", "{kind: guest, grant: emergency, on: chart"}, []string{"line 42: " + never + "chart" + change}},
+		{"team in a team", []string{"{team: true, on: chart", "{kind: team, team: true, on: chart"}, []string{"line 42: " + never + "chart" + change}},
+		{"team of a team", []string{"{team: true, on: chart", "{team: true, on: team"}, []string{"line 42: " + never + "team" + change}},
+		{"invited to what is somebody's", []string{"{invited: true, on: call, actions: join}", "{invited: true, on: chart, actions: view}", "[ring, join]", "ring"},
+			[]string{"line 43: " + never + "chart" + change}},
+		{"unless what it asks for", []string{"{link: relative, kind: guest}", "{role: [tier_1, tier_2]}", "{team: true, on: chart", "{link: relative, on: chart"}, []string{"line 37: " + never + "journal" + change}},
+		{"unless that itself", []string{"{link: relative, kind: guest}", "{own: true}", "{team: true, on: chart", "{link: relative, on: chart"}, []string{"line 37: " + never + "journal" + change}},
+		{"unless the only role of that kind", []string{"{team: true, on: chart, actions: view}", "{role: [full, limited], kind: guest, on: chart, actions: view, unless: {role: limited}}"},
+			[]string{"line 42: " + never + "chart" + change}},
+		{"unless one role of that kind", []string{"{team: true, on: chart, actions: view}", "{role: [full, limited], kind: staff, on: chart, actions: view, unless: {role: limited}}"}, nil},
+		{"unless the only kind", []string{"{link: relative, kind: guest}", "{link: relative, kind: staff}"}, []string{"line 37: " + never + "journal" + change}},
+		{"unless some of its links", []string{"{team: true, on: chart, actions: view}", "{link: [carer, guide], on: chart, actions: view, unless: {link: carer}}"}, nil},
+		{"unless all its links", []string{"{team: true, on: chart, actions: view}", "{link: [carer, guide], on: chart, actions: view, unless: {link: [guide, carer]}}"},
+			[]string{"line 42: " + never + "chart" + change}},
+
+		// Languages.
+		{"title in one language", []string{"title: {en: Full, nl: Vol}", "title: Full", "nl: een rol geven", "de: eine Rolle geben"}, []string{
+			"title: others are there in de too, but not that of the catalogue, kind client, kind staff, resource journal, role full, relation carer, grant emergency, action view; write it in de as well",
+			"title: others are there in nl too, but not that of role full, action role.assign; write it in nl as well"}},
+		{"about in one language", []string{"about: One call.", "about: {nl: Eén gesprek.}"}, []string{
+			"about: others are there in en too, but not that of guests; write it in en as well",
+			"about: others are there in nl too, but not that of the catalogue, kind team, resource chart, role full, relation guide, grant visit, lockout; write it in nl as well"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			whole := wholeCatalogue(t)
-			c, err := ParseCatalogue([]byte(strings.Replace(whole, test.old, test.new, 1)))
-			if err != nil {
-				t.Fatal(err)
+			for edit := range slices.Chunk(test.edits, 2) {
+				if !strings.Contains(whole, edit[0]) {
+					t.Fatalf("whole.yaml has no %q to edit", edit[0])
+				}
+				whole = strings.Replace(whole, edit[0], edit[1], 1)
 			}
-			if got := c.Warnings(); !slices.Equal(got, test.want) {
-				t.Errorf("\n got %q\nwant %q", got, test.want)
-			}
+			wantWarnings(t, whole, test.want)
 		})
 	}
 	for name, permit := range map[string]string{
@@ -320,16 +455,33 @@ func TestCatalogueWarnings(t *testing.T) {
 		"team without groups":      "{team: true, on: chart, actions: view}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			whole := strings.NewReplacer("  team: {group: true}\n", "", "[staff, team]", "staff", "{team: true, on: chart, actions: view}", permit).Replace(wholeCatalogue(t))
-			c, err := ParseCatalogue([]byte(whole))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, want := c.Warnings(), []string{"line 41: this permit can never hold: no kind of account meets all its selectors"}; !slices.Equal(got, want) {
-				t.Errorf("\n got %q\nwant %q", got, want)
-			}
+			whole := strings.NewReplacer("  team: {group: true, about: Shares its links.}\n", "", "[staff, team]", "staff", "[staff, guest, team]", "[staff, guest]",
+				"{team: true, on: chart, actions: view}", permit, "on: [client, chart], actions: view}", "on: client, actions: view}").Replace(wholeCatalogue(t))
+			_, on, _ := strings.Cut(strings.TrimSuffix(permit, ", actions: view}"), "on: ")
+			wantWarnings(t, whole, []string{"line 41: " + never + on + change})
 		})
 	}
+}
+
+func wantWarnings(t *testing.T, document string, want []string) {
+	t.Helper()
+	c, err := ParseCatalogue([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Warnings(); !slices.Equal(got, want) {
+		t.Errorf("\n got %q\nwant %q", got, want)
+	}
+}
+
+// A long list of names is cut in a warning: what is wrong with one is wrong with all.
+func TestWarningsAreShort(t *testing.T) {
+	roles := ""
+	for i := range 20 {
+		roles += fmt.Sprintf("  r%02d: {for: s}\n", i)
+	}
+	wantWarnings(t, "catalogue: c\nkinds: {s: {}, p: {protected: true}}\nroles:\n"+roles+"founder: r00\npermits:\n  - {role: ["+strings.Join(strings.Fields(strings.ReplaceAll(roles, ": {for: s}\n", ",")), "")+"], on: catalogue, actions: catalogue.adopt}\n",
+		[]string{"nobody may role.assign on an account that may hold them, so nobody is ever given r00, r01, r02, r03, r04, r05, r06, r07, r08, r09, r10, r11, and 8 more; permit it"})
 }
 
 func TestDigest(t *testing.T) {

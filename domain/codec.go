@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// newData makes the data of each event type, and says at which version the type is.
+// newData makes the data of each event type.
 var newData = map[EventType]func() Data{
 	CatalogueAdopted:   func() Data { return new(CatalogueAdoption) },
 	AccountOpened:      func() Data { return new(AccountOpening) },
@@ -45,8 +45,30 @@ var newData = map[EventType]func() Data{
 	SubjectErased:      func() Data { return new(SubjectErasure) },
 }
 
-// eventVersion is the version that every type is at. The first type to change its form makes this a table.
-const eventVersion = 1
+// newest is the version of the types whose form has changed; every other is at 1. The older ones are read for ever.
+var newest = map[EventType]int{
+	GuestInvited:  2, // 1 had no link
+	GuestAdmitted: 2, // 1 had no link
+}
+
+// newestVersion is the newest version of a type that this program knows.
+func newestVersion(typ EventType) int { return max(1, newest[typ]) }
+
+// versionOf gives the version that says all of the data: the oldest that does, so that what needs no new form is written
+// as it always was.
+func versionOf(d Data) int {
+	switch d := d.(type) {
+	case *GuestInvitation:
+		if d.Link != "" {
+			return 2
+		}
+	case *GuestAdmission:
+		if d.Link != "" {
+			return 2
+		}
+	}
+	return 1
+}
 
 // need says when a field must be there.
 type need uint8
@@ -68,6 +90,7 @@ type binder interface {
 	text(name string, v *string, max int, n need) // free text, perhaps about a person
 	instant(name string, v *Instant, n need)
 	number(name string, v *uint64, n need) // from 1
+	link(name string, v *string)           // a one-time link: the Digest of its secret. Since version 2
 	flag(name string, v *bool)
 }
 
@@ -172,11 +195,13 @@ func (d *GuestInvitation) bind(b binder) {
 	b.account("guest", &d.Guest, required)
 	b.resource("call", &d.Call, required)
 	b.instant("until", &d.Until, required)
+	b.link("link", &d.Link)
 }
 
 func (d *GuestAdmission) bind(b binder) {
 	b.account("guest", &d.Guest, required)
 	b.resource("call", &d.Call, required)
+	b.link("link", &d.Link)
 }
 
 func (d *CallEnding) bind(b binder) { b.resource("call", &d.Call, required) }
@@ -222,9 +247,14 @@ func appendEvent(b []byte, e *Event, shown bool) []byte {
 	w.token("request_id", &e.RequestID, optional)
 	w.account("sealed_for", &e.SealedFor, optional)
 	w.key("data")
-	w.b = append(w.b, '{')
-	e.Data.bind(&w)
-	return append(w.b, '}', '}')
+	return append(appendData(w.b, e.Data), '}')
+}
+
+// appendData appends the data's own object.
+func appendData(b []byte, d Data) []byte {
+	w := writer{b: append(b, '{')}
+	d.bind(&w)
+	return append(w.b, '}')
 }
 
 // DecodeEvent reads the stored form. Whoever reads the log turns its error into an Integrity failure: what the ledger
@@ -250,7 +280,7 @@ func DecodeEvent(seq Seq, stored []byte) (*Event, error) {
 	r.sealed = e.SealedFor != ""
 	r.account("actor", &e.Actor, required)
 	r.envelope(e)
-	e.Data = r.data(EventType(typ), e.Version, true)
+	e.Data = r.data(EventType(typ), e.Version, inLog)
 	e.Type = EventType(typ)
 	return e, r.end()
 }
@@ -262,14 +292,14 @@ func DecodeLine(line []byte) (*Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Event{Version: eventVersion}
+	e := &Event{}
 	var typ string
 	r.instant("at", &e.RecordedAt, required)
 	r.token("type", &typ, required)
 	r.account("actor", &e.Actor, required)
 	r.envelope(e)
-	e.Data = r.data(EventType(typ), eventVersion, false)
-	e.Type = EventType(typ)
+	e.Data = r.data(EventType(typ), newestVersion(EventType(typ)), inLine)
+	e.Type, e.Version = EventType(typ), versionOf(e.Data)
 	return e, r.end()
 }
 
@@ -281,8 +311,8 @@ func (r *fields) envelope(e *Event) {
 	r.instant("occurred_at", &e.OccurredAt, optional)
 }
 
-// data reads the "data" object of an event of the type; stored tells whether it comes from the log.
-func (r *fields) data(typ EventType, version int, stored bool) Data {
+// data reads the "data" object of an event of the type; from tells where it stands.
+func (r *fields) data(typ EventType, version int, from origin) Data {
 	raw, ok := r.take("data", required)
 	if !ok {
 		return nil
@@ -290,10 +320,10 @@ func (r *fields) data(typ EventType, version int, stored bool) Data {
 	make, known := newData[typ]
 	switch {
 	case !known:
-		r.fail("unknown_type", "type %q: there is no such event type", clip(string(typ)))
+		r.fail("unknown_type", "type %q: there is no such event type; they are %s", clip(string(typ)), sortedNames(newData))
 		return nil
-	case version != eventVersion:
-		r.fail("unknown_version", "version %d of %s: this program knows version %d", version, typ, eventVersion)
+	case version < 1 || version > newestVersion(typ):
+		r.fail("unknown_version", "version %d of %s: this program knows version %d and what was before it", version, typ, newestVersion(typ))
 		return nil
 	case raw.is != isObject:
 		r.fail("bad_data", "data: want an object")
@@ -304,21 +334,35 @@ func (r *fields) data(typ EventType, version int, stored bool) Data {
 		r.err = err
 		return nil
 	}
-	inner.within, inner.stored, inner.sealed = "data.", stored, r.sealed
+	inner.within, inner.from, inner.version, inner.sealed = "data.", from, version, r.sealed
 	d := make()
 	d.bind(inner)
 	r.err = inner.end()
 	return d
 }
 
-// DataFields reads the data of an event type from loose key=value pairs, as a command line gives them. The same names,
-// rules and errors as everywhere.
+// DataFields reads the data that a command for the event type brings from loose key=value pairs, as a command line gives
+// them. The same names, rules and errors as everywhere.
 func DataFields(typ EventType, pairs [][2]string) (Data, error) {
+	return dataOfPairs(typ, pairs, inCommand)
+}
+
+// CommandData reads pairs as DataFields does, and gives the object in which a command sends them: with the secret of a
+// one-time link, of which events have but the hash.
+func CommandData(typ EventType, pairs [][2]string) ([]byte, error) {
+	d, err := dataOfPairs(typ, pairs, beforeSending)
+	if err != nil {
+		return nil, err
+	}
+	return appendData(nil, d), nil
+}
+
+func dataOfPairs(typ EventType, pairs [][2]string, from origin) (Data, error) {
 	make, known := newData[typ]
 	if !known {
-		return nil, Errorf(Malformed, "unknown_type", "type %q: there is no such event type", clip(string(typ)))
+		return nil, Errorf(Malformed, "unknown_type", "type %q: there is no such event type; they are %s", clip(string(typ)), sortedNames(newData))
 	}
-	r := &fields{loose: true}
+	r := &fields{loose: true, from: from}
 	for _, p := range pairs {
 		if r.has(p[0]) {
 			return nil, Errorf(Malformed, "bad_data", "%s: given twice", clip(p[0]))
@@ -363,6 +407,7 @@ func (l *lister) token(name string, _ *string, n need)       { l.add(name, n) }
 func (l *lister) text(name string, _ *string, _ int, n need) { l.add(name, n) }
 func (l *lister) instant(name string, _ *Instant, n need)    { l.add(name, n) }
 func (l *lister) number(name string, _ *uint64, n need)      { l.add(name, n) }
+func (l *lister) link(name string, _ *string)                { l.add(name, optional) }
 func (l *lister) flag(name string, _ *bool)                  { l.add(name, optional) }
 
 // Texts gives the parts of the event that are about a person and sealed in the log, by field name, for whoever seals
@@ -439,6 +484,8 @@ func (w *writer) number(name string, v *uint64, n need) {
 		w.uint(name, *v)
 	}
 }
+
+func (w *writer) link(name string, v *string) { w.opt(name, *v, optional) }
 
 func (w *writer) flag(name string, v *bool) {
 	if *v {

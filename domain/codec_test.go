@@ -53,8 +53,8 @@ func goldenData(t testing.TB) map[EventType]Data {
 		SigninSucceeded:    &SigninSuccess{"professional:anna"},
 		AccountLocked:      &AccountLock{"professional:anna", "3 failed sign-ins"},
 		AccountUnlocked:    &AccountUnlock{"professional:anna", "identity checked"},
-		GuestInvited:       &GuestInvitation{"guest:g1", "call:k1", until},
-		GuestAdmitted:      &GuestAdmission{"guest:g1", "call:k1"},
+		GuestInvited:       &GuestInvitation{"guest:g1", "call:k1", until, ""},
+		GuestAdmitted:      &GuestAdmission{"guest:g1", "call:k1", ""},
 		CallEnded:          &CallEnding{"call:k1"},
 		FactCorrected:      &Correction{17, from, until, true},
 		ValidityStarted:    &ValidityStart{17},
@@ -110,6 +110,16 @@ func goldenEvents(t testing.TB) map[string]*Event {
 			RecordedAt: hour(0) + 123_456_789, OccurredAt: hour(-1), Actor: "professional:root", SealedFor: "client:c1",
 			Reason: "c2VhbGVk", Source: "api", RequestID: "their own/key 1", Data: d}
 	}
+	// The second version of a type, which has a field more.
+	link := Digest([]byte("open-sesame-123456"))
+	for typ, d := range map[EventType]Data{
+		GuestInvited:  &GuestInvitation{"guest:g1", "call:k1", hour(2) + 1_500, link},
+		GuestAdmitted: &GuestAdmission{"guest:g1", "call:k1", link},
+	} {
+		e := *events[string(typ)]
+		e.Version, e.Data = 2, d
+		events[string(typ)+".v2"] = &e
+	}
 	for typ, d := range goldenData(t) {
 		events[string(typ)+".minimal"] = &Event{ID: "01K1ABCDEFGHJKMNPQRSTVWXYZ", Org: "a", Type: typ, Version: 1,
 			RecordedAt: hour(0), Actor: "professional:root", Data: clearOptional(d)}
@@ -131,7 +141,7 @@ func TestGoldenEvents(t *testing.T) {
 	}
 	for name, e := range events {
 		t.Run(name, func(t *testing.T) {
-			if !strings.HasSuffix(name, ".minimal") {
+			if older := e.Version < newestVersion(e.Type); !strings.HasSuffix(name, ".minimal") && !older {
 				filledFields(reflect.ValueOf(e.Data).Elem(), func(field string, zero bool) {
 					if zero {
 						t.Errorf("field %s is empty; want every field filled", field)
@@ -229,4 +239,87 @@ func TestFieldNames(t *testing.T) {
 	if !slices.Equal(got, want) || FieldNames("no.such") != nil {
 		t.Errorf("got %v and %v for no type, want %v and none", got, FieldNames("no.such"), want)
 	}
+}
+
+// A one-time link is a secret in a command alone: decoding makes a hash of it, and everything else has the hash.
+func TestOneTimeLink(t *testing.T) {
+	const secret = "open-sesame-123456"
+	hash := Digest([]byte(secret))
+	command := func(name, link string) string {
+		return `{"command":"` + name + `","actor":"staff:a","id":"k","data":{"guest":"guest:g","call":"call:1"` + link + `}}`
+	}
+	c, err := DecodeCommand([]byte(command("guest.admit", `,"link":"`+secret+`"`)))
+	if err != nil || *c.Data.(*GuestAdmission) != (GuestAdmission{"guest:g", "call:1", hash}) {
+		t.Fatalf("got %+v, %v, want the hash of the secret", c.Data, err)
+	}
+	again, err := DecodeCommand([]byte(command("guest.admit", `,"link":"`+hash+`"`)))
+	if err != nil || again.Data.(*GuestAdmission).Link != Digest([]byte(hash)) {
+		t.Errorf("a secret that looks like a hash: got %+v, %v, want it hashed as well", again.Data, err)
+	}
+	without, err := DecodeCommand([]byte(command("guest.admit", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &Event{Type: GuestAdmitted, Actor: "staff:a", Data: &GuestAdmission{"guest:g", "call:1", hash}}
+	if !c.Asked(e) || again.Asked(e) || without.Asked(e) {
+		t.Errorf("asked for an admission by the link: got %t by it, %t by another and %t by none; want the first alone", c.Asked(e), again.Asked(e), without.Asked(e))
+	}
+	if e.Data.(*GuestAdmission).Link = ""; c.Asked(e) || !without.Asked(e) {
+		t.Errorf("asked for an admission without a link: got %t by one and %t by none", c.Asked(e), without.Asked(e))
+	}
+
+	for _, bad := range []string{"fifteen-letters", strings.Repeat("x", 129), "open sesame 123456", "open-sesame-12345\u00e9", "open-sesame-12345\\t"} {
+		in := command("guest.admit", `,"link":"`+bad+`"`)
+		got, err := DecodeCommand([]byte(in))
+		wantRefusal(t, in, got, err, "data.link: want the secret of a one-time link, 16 to 128 printable ASCII characters without spaces")
+		if strings.Contains(err.Error(), bad) {
+			t.Errorf("got %q, which says the secret", err)
+		}
+	}
+	for _, good := range []string{"sixteen-letters!", strings.Repeat("~", 128)} {
+		if _, err := DecodeCommand([]byte(command("guest.admit", `,"link":"`+good+`"`))); err != nil {
+			t.Errorf("link %q: %v", good, err)
+		}
+	}
+
+	// In the log and in an import it is a hash, in the log of version 2 alone and always there.
+	line := func(link string) string {
+		return `{"at":"2026-01-01T00:00:00Z","type":"guest.admitted","actor":"staff:a","data":{"guest":"guest:g","call":"call:1"` + link + `}}`
+	}
+	for link, version := range map[string]int{"": 1, `,"link":"` + hash + `"`: 2} {
+		e, err := DecodeLine([]byte(line(link)))
+		if err != nil || e.Version != version {
+			t.Errorf("line with %q: got %+v, %v, want version %d", link, e, err, version)
+		}
+	}
+	for _, bad := range []string{secret, hash[:70], hash + "0", strings.ToUpper(hash), "sha512" + hash[6:], hash[:70] + "g"} {
+		in := line(`,"link":"` + bad + `"`)
+		got, err := DecodeLine([]byte(in))
+		wantRefusal(t, in, got, err, "data.link: want the hash of a one-time link")
+	}
+	stored := func(version, link string) string {
+		return `{"id":"e","org":"acme","type":"guest.admitted","v":` + version + `,"recorded_at":"2026-01-01T00:00:00.000Z","actor":"staff:a","data":{"guest":"guest:g","call":"call:1"` + link + `}}`
+	}
+	for _, c := range []struct{ version, link, want string }{
+		{"1", `,"link":"` + hash + `"`, "data.link: there is no such field"},
+		{"2", ``, "data.link: is required and missing"},
+		{"2", `,"link":"` + secret + `"`, "data.link: want the hash of a one-time link"},
+		{"3", `,"link":"` + hash + `"`, "version 3 of guest.admitted: this program knows version 2 and what was before it"},
+	} {
+		in := stored(c.version, c.link)
+		got, err := DecodeEvent(1, []byte(in))
+		wantRefusal(t, in, got, err, c.want)
+	}
+
+	// From a command line the secret is sent as it is.
+	pairs := [][2]string{{"guest", "guest:g"}, {"call", "call:1"}, {"link", secret}}
+	sent, err := CommandData(GuestAdmitted, pairs)
+	if want := `{"guest":"guest:g","call":"call:1","link":"` + secret + `"}`; err != nil || string(sent) != want {
+		t.Errorf("got %s, %v, want %s", sent, err, want)
+	}
+	if d, err := DataFields(GuestAdmitted, pairs); err != nil || d.(*GuestAdmission).Link != hash {
+		t.Errorf("got %+v, %v, want the hash", d, err)
+	}
+	_, err = CommandData(GuestAdmitted, [][2]string{{"guest", "guest:g"}, {"call", "call:1"}, {"link", "short"}})
+	wantRefusal(t, "link=short", nil, err, "link: want the secret")
 }

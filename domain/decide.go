@@ -5,8 +5,9 @@ package domain
 // is asked of the one decision (evaluate.go). It reads only what the command is about, and changes nothing.
 
 import (
-	"iter"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Decide turns a command into the events that record it, at the moment now, or says why not. r is the ledger as of its
@@ -23,13 +24,104 @@ func Decide(r Reader, c Command, now Instant, newID func() EventID) ([]*Event, e
 		return nil, err
 	}
 	first := &Event{
-		ID: newID(), Type: c.Data.Type(), Version: eventVersion, RecordedAt: now, OccurredAt: c.OccurredAt,
+		ID: newID(), Type: c.Data.Type(), Version: versionOf(c.Data), RecordedAt: now, OccurredAt: c.OccurredAt,
 		Actor: c.Actor, Reason: c.Reason, Source: c.Source, RequestID: c.ID, Data: c.Data,
 	}
 	if err := Admit(r, first); err != nil {
 		return nil, err
 	}
+	if err := keepsAFounder(r, first); err != nil {
+		return nil, err
+	}
 	return follow(r, c, first, newID)
+}
+
+// keepsAFounder refuses a command after which nobody would be left to put things right: a founder holds every role of the
+// catalogue's founder and has an open account, neither with a known end, and is not locked. It is about commands alone: an
+// imported history may have had none, and failed sign-ins lock the last one too.
+func keepsAFounder(r Reader, e *Event) error {
+	cat, _, err := CatalogueAt(r, e.RecordedAt)
+	if err != nil || cat == nil {
+		return err
+	}
+	var about Account
+	switch d := e.Data.(type) {
+	case *RoleRevocation:
+		about = d.Principal
+	case *AccountDeactivation:
+		about = d.Account
+	case *AccountLock:
+		about = d.Principal
+	case *Correction:
+		f, _, err := r.FactAt(d.Corrects)
+		if err != nil || f.Family != FamilyRole {
+			return err
+		}
+		about = f.Subject
+	case *CatalogueAdoption:
+	default:
+		return nil
+	}
+	was := false
+	if about == "" {
+		was, err = hasFounder(r, cat, e.RecordedAt)
+	} else {
+		was, err = isFounder(r, cat, about, e.RecordedAt)
+	}
+	if err != nil || !was {
+		return err
+	}
+	after := NewDraft(r)
+	if err := after.Apply(e); err != nil {
+		return err
+	}
+	if cat, _, err = CatalogueAt(after, e.RecordedAt); err != nil {
+		return err
+	}
+	switch is, err := hasFounder(after, cat, e.RecordedAt); {
+	case is || err != nil:
+		return err
+	case about == "":
+		return Errorf(RuleBroken, "last_founder", "%s: nobody with an open account holds %s with no end, which is the founder of %s; assign it first, under a catalogue that has it too", e.Type, andOf(cat.Founder), cat.Name)
+	}
+	return Errorf(RuleBroken, "last_founder", "%s: %s is the last who holds %s with no end and has an open account that is not locked; let somebody else be founder first", e.Type, about, andOf(cat.Founder))
+}
+
+// andOf writes "full_access and manage_users".
+func andOf[S ~string](names []S) string {
+	words := make([]string, len(names))
+	for i, n := range names {
+		words[i] = string(n)
+	}
+	return strings.Join(words, " and ")
+}
+
+// hasFounder tells whether somebody is a founder at the moment.
+func hasFounder(r Reader, cat *Catalogue, at Instant) (bool, error) {
+	for h, err := range r.FactsOn(FamilyRole, RoleRef(cat.Founder[0])) {
+		if err != nil {
+			return false, err
+		}
+		if is, err := isFounder(r, cat, h.Fact.Subject, at); is || err != nil {
+			return is, err
+		}
+	}
+	return false, nil
+}
+
+func isFounder(r Reader, cat *Catalogue, who Account, at Instant) (bool, error) {
+	facts := []Fact{activeFact(who)}
+	for _, role := range cat.Founder {
+		facts = append(facts, roleFact(who, role))
+	}
+	for _, f := range facts {
+		v, err := r.Fact(f)
+		if iv, ok := v.At(at); err != nil || !ok || iv.Until != Forever {
+			return false, err
+		}
+	}
+	locked, err := r.Fact(lockedFact(who))
+	return err == nil && !locked.Holds(at), err
 }
 
 // idle tells whether the command reports what need not be kept: a sign-in that ends no count of failures.
@@ -66,8 +158,8 @@ func follow(r Reader, c Command, first *Event, newID func() EventID) ([]*Event, 
 		if cat == nil || d.Account.Kind() != cat.Protected {
 			return events, nil
 		}
-		opened, err := after(r, first)
-		if err != nil {
+		opened := NewDraft(r)
+		if err := opened.Apply(first); err != nil {
 			return nil, err
 		}
 		for _, name := range sortedKeys(cat.Relations) {
@@ -78,7 +170,7 @@ func follow(r Reader, c Command, first *Event, newID func() EventID) ([]*Event, 
 			switch err := Admit(opened, link); {
 			case err == nil:
 				events = append(events, link)
-				if opened, err = after(opened, link); err != nil {
+				if err := opened.Apply(link); err != nil {
 					return nil, err
 				}
 			case !isFailure(err, RuleBroken):
@@ -89,8 +181,8 @@ func follow(r Reader, c Command, first *Event, newID func() EventID) ([]*Event, 
 		if cat == nil || cat.Lockout.FailedSignins == 0 {
 			return events, nil
 		}
-		failed, err := after(r, first)
-		if err != nil {
+		failed := NewDraft(r)
+		if err := failed.Apply(first); err != nil {
 			return nil, err
 		}
 		v, err := failed.Fact(failuresFact(d.Principal))
@@ -116,47 +208,6 @@ func isFailure(err error, f Failure) bool {
 	return ok && e.Failure == f
 }
 
-// after is r with what e changes on top: enough to judge the event that follows in the same commit.
-func after(r Reader, e *Event) (Reader, error) {
-	changes, err := Fold(r, e)
-	if err != nil {
-		return nil, err
-	}
-	top := overlay{Reader: r, facts: make(map[Fact]Version, len(changes))}
-	for _, c := range changes {
-		top.facts[c.Fact] = Version{Seq: e.Seq, Intervals: c.Intervals}
-	}
-	return top, nil
-}
-
-// overlay shows facts on top of those below. Only Fact and FactsOf do: no more is asked about a commit's later events.
-type overlay struct {
-	Reader
-	facts map[Fact]Version
-}
-
-func (o overlay) FactsOf(family Family, subject Account) iter.Seq2[Held, error] {
-	return func(yield func(Held, error) bool) {
-		for f, v := range o.facts {
-			if f.Family == family && f.Subject == subject && !yield(Held{f, v}, nil) {
-				return
-			}
-		}
-		for h, err := range o.Reader.FactsOf(family, subject) {
-			if _, over := o.facts[h.Fact]; !over && !yield(h, err) {
-				return
-			}
-		}
-	}
-}
-
-func (o overlay) Fact(f Fact) (Version, error) {
-	if v, ok := o.facts[f]; ok {
-		return v, nil
-	}
-	return o.Reader.Fact(f)
-}
-
 // authorise asks the one decision whether the actor may do the command to the account that it is about.
 // signin.* are reports that the API key's scope guards; any actor may be named.
 func authorise(r Reader, c Command, now Instant) error {
@@ -171,22 +222,65 @@ func authorise(r Reader, c Command, now Instant) error {
 	if err != nil {
 		return err
 	}
-	action := c.Name
-	if rel, ok := relationOf(c.Data); ok && ev.cat != nil {
-		if rule, known := ev.cat.Relations[rel]; known && rule.By != "" {
-			action = rule.By
-		}
-	}
 	if err := WasOpened(r, "actor", c.Actor); err != nil {
 		return err
 	}
+	if d, ok := c.Data.(*AccessGrant); ok && d.Principal != c.Actor {
+		return Errorf(NotPermitted, "not_own_access", "%s by %s for %s: temporary access is taken by oneself; to give it to somebody, link them with an until", c.Name, c.Actor, d.Principal)
+	}
+	actions := []Action{c.Name} // any of them
+	switch d := c.Data.(type) {
+	case *AccessRevocation: // who may take access may end the own
+		g, _, err := grantOf(r, d.Grant)
+		if err != nil {
+			return err
+		}
+		if g.Subject == c.Actor {
+			actions = append(actions, "access.grant")
+		}
+	default:
+		if rel, ok := relationOf(c.Data); ok && ev.cat != nil {
+			if rule, known := ev.cat.Relations[rel]; known && rule.By != "" {
+				actions[0] = rule.By
+			}
+		}
+	}
 	// Whether the object exists is Admit's to say, with a better sentence than a refusal; so a question about what
 	// is not there is judged as if it were.
-	d, err := ev.evaluate(Question{Subject: c.Actor, Action: action, Resource: about}, true)
-	if err != nil || d.Allowed {
+	if err := permitted(ev, c, actions, Question{Resource: about}); err != nil {
 		return err
 	}
-	return Errorf(NotPermitted, "not_permitted", "%s by %s on %s: not permitted: %s", c.Name, c.Actor, about, d.Basis[len(d.Basis)-1].Why(Instant.String))
+	// What is registered may ask for an action on itself besides.
+	switch d := c.Data.(type) {
+	case *ResourceRegistration:
+		ev.trusting = true // the command's word is what will be so
+		return permitted(ev, c, ev.cat.Resources[d.Resource.Kind()].RegisteredBy, Question{Resource: d.Resource, Client: d.Client, CreatedBy: d.CreatedBy})
+	case *ResourceRemoval:
+		return permitted(ev, c, ev.cat.Resources[d.Resource.Kind()].RemovedBy, Question{Resource: d.Resource})
+	}
+	return nil
+}
+
+// permitted is nil where the command's actor may do one of the actions to the question's resource, or where there are none.
+func permitted(ev *Evaluator, c Command, actions []Action, q Question) error {
+	var lacks string
+	for i, action := range actions {
+		q.Subject, q.Action = c.Actor, action
+		d, err := ev.evaluate(q, true)
+		if err != nil || d.Allowed {
+			return err
+		}
+		if i == 0 {
+			lacks = Teller{Show: Instant.String}.Why(d.Basis[len(d.Basis)-1])
+		}
+	}
+	switch {
+	case len(actions) == 0:
+		return nil
+	case slices.Equal(actions, []Action{c.Name}):
+		return Errorf(NotPermitted, "not_permitted", "%s by %s on %s: not permitted: %s", c.Name, c.Actor, q.Resource, lacks)
+	}
+	return Errorf(NotPermitted, "not_permitted", "%s by %s on %s: not permitted without %s on it: %s", c.Name, c.Actor, q.Resource, either(actions), lacks)
 }
 
 func relationOf(d Data) (Relation, bool) {

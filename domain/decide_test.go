@@ -25,6 +25,19 @@ const begun = `
 	@0 account.opened account=friend:fay
 `
 
+// care2rules adopts the catalogue that has every rule (seq 10).
+const care2rules = `
+	@0 catalogue.adopted document=rules`
+
+// founders makes root the one founder under it (seq 11), and another makes anna one too.
+const (
+	founders = care2rules + `
+		@1 role.assigned principal=staff:root role=keeper`
+	another = `
+		@1 role.assigned principal=staff:anna role=keeper
+		@1 role.assigned principal=staff:anna role=manager`
+)
+
 // A when that is an event's type, and not a command, is put to Admit: what an import may bring.
 var decisions = []struct{ name, given, when, then string }{
 	// Accounts.
@@ -85,6 +98,34 @@ var decisions = []struct{ name, given, when, then string }{
 	{"a role taken that there is not", ``, `@5 role.revoke principal=staff:anna role=wizard`, `refused rule broken unknown_role`},
 	{"a role taken that another needs", `@1 role.assigned principal=staff:anna role=full
 		@1 role.assigned principal=staff:anna role=senior`, `@5 role.revoke principal=staff:anna role=full`, `refused rule broken role_needed`},
+	{"a role taken that another needs later", `@1 role.assigned principal=staff:anna role=full
+		@1 role.assigned principal=staff:anna role=senior from=@9`, `@5 role.revoke principal=staff:anna role=full`, `refused rule broken role_needed`},
+	{"a role taken that another needed, and no more does", `@1 role.assigned principal=staff:anna role=full
+		@1 role.assigned principal=staff:anna role=senior until=@5`, `@5 role.revoke principal=staff:anna role=full`, `role.revoked principal=staff:anna role=full`},
+	{"a role taken that another needs, of which another is held", care2rules + `
+		@1 role.assigned principal=staff:anna role=limited until=@9
+		@1 role.assigned principal=staff:anna role=full from=@9
+		@1 role.assigned principal=staff:anna role=senior from=@9`, `@5 role.revoke principal=staff:anna role=limited`, `role.revoked principal=staff:anna role=limited`},
+	{"a role whose need runs out before it does", `@1 role.assigned principal=staff:anna role=limited until=@8`, `@5 role.assign principal=staff:anna role=senior`, `refused rule broken role_needed`},
+	{"a role whose need runs out as it does", `@1 role.assigned principal=staff:anna role=limited until=@8`, `@5 role.assign principal=staff:anna role=senior until=@8`, `role.assigned principal=staff:anna role=senior until=@8`},
+	{"a role whose needs follow each other", `@1 role.assigned principal=staff:anna role=limited until=@8
+		@2 role.assigned principal=staff:anna role=full from=@8`, `@5 role.assign principal=staff:anna role=senior`, `role.assigned principal=staff:anna role=senior`},
+	{"a role whose needs leave a gap", `@1 role.assigned principal=staff:anna role=limited until=@8
+		@2 role.assigned principal=staff:anna role=full from=@9`, `@5 role.assign principal=staff:anna role=senior`, `refused rule broken role_needed`},
+	{"a late role, over by now, whose need was held then", `@1 role.assigned principal=staff:anna role=limited until=@4`, `@5 role.assign principal=staff:anna role=senior from=@2 until=@4`, `role.assigned principal=staff:anna role=senior from=@2 until=@4`},
+	{"a late role, over by now, whose need was not held then", `@3 role.assigned principal=staff:anna role=limited`, `@5 role.assign principal=staff:anna role=senior from=@2 until=@4`, `refused rule broken role_needed`},
+	{"a late role that was needed before its need was held", `@3 role.assigned principal=staff:anna role=limited`, `@5 role.assign principal=staff:anna role=senior from=@2`, `refused rule broken role_needed`},
+	{"a role whose need needs another", care2rules, `@5 role.assign principal=staff:anna role=chief`, `refused rule broken role_needed`},
+	{"a role by which there are more links than it may have", care2rules + `
+		@1 role.assigned principal=staff:anna role=full
+		@1 caseload.linked principal=staff:anna client=client:x relation=reader
+		@1 caseload.linked principal=staff:anna client=client:y relation=reader
+		@4 role.revoked principal=staff:anna role=full`, `@5 role.assign principal=staff:anna role=limited`, `refused rule broken too_many_links`},
+	{"a role by which there are as many links as it may have", care2rules + `
+		@1 role.assigned principal=staff:anna role=full
+		@1 caseload.linked principal=staff:anna client=client:x relation=reader
+		@1 caseload.linked principal=staff:anna client=client:y relation=reader until=@5
+		@4 role.revoked principal=staff:anna role=full`, `@5 role.assign principal=staff:anna role=limited`, `role.assigned principal=staff:anna role=limited`},
 	{"a role taken that the catalogue has no more", `@1 role.assigned principal=staff:anna role=full
 		@2 catalogue.adopted document=care-later`, `@5 role.revoke principal=staff:anna role=full`, `role.revoked principal=staff:anna role=full`},
 
@@ -105,6 +146,13 @@ var decisions = []struct{ name, given, when, then string }{
 		@1 role.assigned principal=staff:anna role=full`, `@5 caseload.link principal=staff:anna client=client:x relation=reader`, `caseload.linked principal=staff:anna client=client:x relation=reader`},
 	{"more links than the role may have", `@1 role.assigned principal=staff:anna role=limited
 		@1 caseload.linked principal=staff:anna client=client:x relation=restricted`, `@5 caseload.link principal=staff:anna client=client:y relation=reader`, `refused rule broken too_many_links`},
+	{"more links than the role to come may have", `@1 role.assigned principal=staff:anna role=full until=@9
+		@1 role.assigned principal=staff:anna role=limited from=@9
+		@1 caseload.linked principal=staff:anna client=client:x relation=reader`, `@5 caseload.link principal=staff:anna client=client:y relation=restricted`, `refused rule broken too_many_links`},
+	{"links one after the other", `@1 role.assigned principal=staff:anna role=limited
+		@1 caseload.linked principal=staff:anna client=client:x relation=reader until=@9`, `@5 caseload.link principal=staff:anna client=client:y relation=reader from=@9`, `caseload.linked principal=staff:anna client=client:y relation=reader from=@9`},
+	{"links in another relation than the one that bounds them", `@1 caseload.linked principal=staff:anna client=client:x relation=restricted
+		@1 role.assigned principal=staff:anna role=limited`, `@5 caseload.link principal=staff:anna client=client:y relation=restricted`, `caseload.linked principal=staff:anna client=client:y relation=restricted`},
 	{"as many links as the role may have", `@1 role.assigned principal=staff:anna role=limited
 		@1 caseload.linked principal=staff:anna client=client:x relation=restricted until=@5`, `@5 caseload.link principal=staff:anna client=client:y relation=reader`, `caseload.linked principal=staff:anna client=client:y relation=reader`},
 	{"unlinked", `@1 caseload.linked principal=staff:anna client=client:x relation=restricted`, `@5 caseload.unlink principal=staff:anna client=client:x relation=restricted`, `caseload.unlinked principal=staff:anna client=client:x relation=restricted`},
@@ -124,28 +172,60 @@ var decisions = []struct{ name, given, when, then string }{
 
 	// Temporary access.
 	{"granted, under the event's id", `@1 role.assigned principal=staff:anna role=therapist`, `@5 access.grant by=staff:anna principal=staff:anna client=client:x profile=emergency until=@13 reason=fall`, `access.granted grant=new1 principal=staff:anna client=client:x profile=emergency until=@13`},
-	{"granted, under the caller's", ``, `@5 access.grant grant=g principal=friend:fay client=client:x profile=visit from=@9 until=@999`, `access.granted grant=g principal=friend:fay client=client:x profile=visit from=@9 until=@999`},
-	{"granted by a name that is taken", `@1 access.granted grant=g principal=friend:fay client=client:x profile=visit until=@2`, `@5 access.grant grant=g principal=friend:fay client=client:x profile=visit until=@9`, `refused conflict grant_exists`},
-	{"granted without a reason", `@1 role.assigned principal=staff:anna role=therapist`, `@5 access.grant principal=staff:anna client=client:x profile=emergency until=@9`, `refused rule broken reason_missing`},
-	{"granted without the role", ``, `@5 access.grant principal=staff:anna client=client:x profile=emergency until=@9 reason=r`, `refused rule broken role_needed`},
-	{"granted for too long", `@1 role.assigned principal=staff:anna role=therapist`, `@5 access.grant principal=staff:anna client=client:x profile=emergency until=@14 reason=r`, `refused rule broken beyond_longest`},
-	{"granted for as long as may be, later", `@1 role.assigned principal=staff:anna role=therapist`, `@5 access.grant principal=staff:anna client=client:x profile=emergency from=@10 until=@18 reason=r`, `access.granted grant=new1 principal=staff:anna client=client:x profile=emergency from=@10 until=@18`},
-	{"granted in the past", ``, `@5 access.grant principal=friend:fay client=client:x profile=visit from=@2 until=@5`, `refused rule broken grant_in_past`},
-	{"granted by a profile that there is not", ``, `@5 access.grant principal=friend:fay client=client:x profile=party until=@9`, `refused rule broken unknown_profile`},
+	{"granted, under the caller's", ``, `@5 access.grant grant=g principal=staff:root client=client:x profile=visit from=@9 until=@999`, `access.granted grant=g principal=staff:root client=client:x profile=visit from=@9 until=@999`},
+	{"granted by a name that is taken", `@1 access.granted grant=g principal=friend:fay client=client:x profile=visit until=@2`, `@5 access.grant grant=g principal=staff:root client=client:x profile=visit until=@9`, `refused conflict grant_exists`},
+	{"granted without a reason", `@1 role.assigned principal=staff:anna role=therapist`, `@5 access.grant by=staff:anna principal=staff:anna client=client:x profile=emergency until=@9`, `refused rule broken reason_missing`},
+	{"granted without the role", ``, `@5 access.grant principal=staff:root client=client:x profile=emergency until=@9 reason=r`, `refused rule broken role_needed`},
+	{"granted for too long", `@1 role.assigned principal=staff:anna role=therapist`, `@5 access.grant by=staff:anna principal=staff:anna client=client:x profile=emergency until=@14 reason=r`, `refused rule broken beyond_longest`},
+	{"granted for as long as may be, later", `@1 role.assigned principal=staff:anna role=therapist`, `@5 access.grant by=staff:anna principal=staff:anna client=client:x profile=emergency from=@10 until=@18 reason=r`, `access.granted grant=new1 principal=staff:anna client=client:x profile=emergency from=@10 until=@18`},
+	{"granted in the past", ``, `@5 access.grant principal=staff:root client=client:x profile=visit from=@2 until=@5`, `refused rule broken grant_in_past`},
+	{"granted by a profile that there is not", ``, `@5 access.grant principal=staff:root client=client:x profile=party until=@9`, `refused rule broken unknown_profile`},
 	{"granted for somebody unprotected", ``, `@5 access.granted principal=friend:fay client=staff:anna profile=visit until=@9`, `refused rule broken not_protected`},
-	{"granted to nobody", ``, `@5 access.grant principal=friend:no client=client:x profile=visit until=@9`, `refused unknown unknown_account`},
+	{"granted to nobody", ``, `@5 access.granted principal=friend:no client=client:x profile=visit until=@9`, `refused unknown unknown_account`},
 	{"a grant revoked", `@1 access.granted grant=g principal=friend:fay client=client:x profile=visit until=@9`, `@5 access.revoke grant=g`, `access.revoked grant=g`},
+	{"granted to somebody else", `@1 role.assigned principal=staff:anna role=therapist`, `@5 access.grant principal=staff:anna client=client:x profile=emergency until=@9 reason=r`, `refused not permitted not_own_access`},
+	{"granted to somebody else, in an import", ``, `@5 access.granted grant=g principal=friend:fay client=client:x profile=visit until=@9`, `access.granted grant=g principal=friend:fay client=client:x profile=visit until=@9`},
+	{"granted for too long, since before now", `@1 role.assigned principal=staff:anna role=therapist`, `@5 access.grant by=staff:anna principal=staff:anna client=client:x profile=emergency from=@4 until=@13 reason=r`, `refused rule broken beyond_longest`},
+	{"granted again before it is over, for another reason", `@1 role.assigned principal=staff:anna role=therapist
+		@4 access.granted by=staff:anna grant=g principal=staff:anna client=client:x profile=emergency until=@12 reason=r`, `@5 access.grant by=staff:anna principal=staff:anna client=client:x profile=emergency until=@13 reason=s`, `access.granted grant=new1 principal=staff:anna client=client:x profile=emergency until=@13`},
+	{"a grant stretched at its end", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9`, `@5 fact.correct corrects=10 until=@10`, `refused rule broken grant_stretched`},
+	{"a grant stretched at its beginning", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9`, `@5 fact.correct corrects=10 from=@1`, `refused rule broken grant_stretched`},
+	{"a grant shortened", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9`, `@5 fact.correct corrects=10 from=@3 until=@8`, `fact.corrected corrects=10 from=@3 until=@8`},
+	{"a grant stretched after it was shortened", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9
+		@3 fact.corrected corrects=10 until=@4`, `@5 fact.correct corrects=10 until=@9`, `refused rule broken grant_stretched`},
+	{"a grant stretched after it was ended", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9
+		@3 access.revoked grant=g`, `@5 fact.correct corrects=10 until=@4`, `refused rule broken grant_stretched`},
+	{"a grant voided", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit until=@9`, `@5 fact.correct corrects=10 void=true`, `fact.corrected corrects=10 void=true`},
+	{"the own grant revoked by who may take one", `@1 role.assigned principal=staff:anna role=therapist
+		@4 access.granted by=staff:anna grant=g principal=staff:anna client=client:x profile=visit until=@9`, `@5 access.revoke by=staff:anna grant=g`, `access.revoked grant=g`},
+	{"the own grant revoked by who may take none", `@4 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit until=@9`, `@5 access.revoke by=friend:fay grant=g`, `refused not permitted not_permitted`},
+	{"another's grant revoked by who may take one", `@1 role.assigned principal=staff:anna role=therapist
+		@4 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit until=@9`, `@5 access.revoke by=staff:anna grant=g`, `refused not permitted not_permitted`},
 	{"a grant revoked that is over", `@1 access.granted grant=g principal=friend:fay client=client:x profile=visit until=@5`, `@5 access.revoke grant=g`, `refused conflict grant_over`},
 	{"a grant revoked that there is not", ``, `@5 access.revoke grant=g`, `refused unknown unknown_grant`},
 	{"the same, in an import", ``, `@5 access.revoked grant=g`, `refused unknown unknown_grant`},
-	{"a grant reviewed", `@1 access.granted grant=g principal=friend:fay client=client:x profile=visit until=@5`, `@5 access.review grant=g verdict=unclear`, `access.reviewed grant=g verdict=unclear`},
-	{"a grant reviewed twice", `@1 access.granted grant=g principal=friend:fay client=client:x profile=visit until=@5
+	{"a grant reviewed", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit until=@5`, `@5 access.review grant=g verdict=unclear`, `access.reviewed grant=g verdict=unclear`},
+	{"a grant reviewed twice", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit until=@5
 		@2 access.reviewed grant=g verdict=unclear`, `@5 access.review grant=g verdict=justified`, `refused conflict already_reviewed`},
 	{"a grant reviewed by whose it is", `@1 access.granted grant=g principal=staff:root client=client:x profile=visit until=@5`, `@5 access.review grant=g verdict=justified`, `refused rule broken own_grant`},
+	{"a grant reviewed by who granted it", `@1 access.granted grant=g principal=friend:fay client=client:x profile=visit until=@5`, `@5 access.review grant=g verdict=justified`, `refused rule broken own_grant`},
+	{"a grant reviewed before it begins", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@6 until=@9`, `@5 access.review grant=g verdict=justified`, `refused conflict grant_not_begun`},
+	{"a grant reviewed while it lasts", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@5 until=@9`, `@5 access.review grant=g verdict=justified`, `access.reviewed grant=g verdict=justified`},
+	{"a grant reviewed that never was", ``, `@5 access.reviewed grant=g verdict=justified`, `refused unknown unknown_grant`},
 	{"a grant reviewed with a word that there is not", `@1 access.granted grant=g principal=friend:fay client=client:x profile=visit until=@5`, `@5 access.review grant=g verdict=fine`, `refused malformed bad_verdict`},
 
 	// Individual permissions.
 	{"a permission added", ``, `@5 permission.add principal=staff:anna on=client action=view client=client:x`, `permission.added principal=staff:anna on=client action=view client=client:x`},
+	{"a permission added that no holder of a role gets so", care2rules + `
+		@1 role.assigned principal=staff:anna role=limited`, `@5 permission.add principal=staff:anna on=client action=view`, `refused rule broken never_individually`},
+	{"the same for one client, in an import", care2rules + `
+		@1 role.assigned principal=staff:anna role=limited`, `@5 permission.added principal=staff:anna on=client action=count client=client:x`, `refused rule broken never_individually`},
+	{"the same, to who holds the role no more", care2rules + `
+		@1 role.assigned principal=staff:anna role=limited until=@5`, `@5 permission.add principal=staff:anna on=client action=view`, `permission.added principal=staff:anna on=client action=view`},
+	{"the same, withheld", care2rules + `
+		@1 role.assigned principal=staff:anna role=limited`, `@5 permission.withhold principal=staff:anna on=client action=view`, `permission.withheld principal=staff:anna on=client action=view`},
+	{"another action, to a holder of that role", care2rules + `
+		@1 role.assigned principal=staff:anna role=limited`, `@5 permission.add principal=staff:anna on=client action=access.review`, `permission.added principal=staff:anna on=client action=access.review`},
 	{"a permission withheld", ``, `@5 permission.withhold principal=staff:anna on=platform action=read`, `permission.withheld principal=staff:anna on=platform action=read`},
 	{"a permission added that is withheld", `@1 permission.withheld principal=staff:anna on=client action=view`, `@5 permission.add principal=staff:anna on=client action=view`, `refused conflict exception_stands`},
 	{"a permission withheld that is added", `@1 permission.added principal=staff:anna on=client action=view`, `@5 permission.withhold principal=staff:anna on=client action=view`, `refused conflict exception_stands`},
@@ -161,6 +241,22 @@ var decisions = []struct{ name, given, when, then string }{
 
 	// Resources.
 	{"registered", ``, `@5 resource.register resource=journal:1 client=client:x created_by=staff:anna`, `resource.registered resource=journal:1 client=client:x created_by=staff:anna`},
+	{"registered by who may begin one, by link", care2rules + `
+		@1 role.assigned principal=staff:anna role=therapist
+		@1 caseload.linked principal=staff:anna client=client:x relation=therapist`, `@5 resource.register by=staff:anna resource=journal:1 client=client:x created_by=staff:bob`, `resource.registered resource=journal:1 client=client:x created_by=staff:bob`},
+	{"registered for another client than one may begin for", care2rules + `
+		@1 role.assigned principal=staff:anna role=therapist
+		@1 caseload.linked principal=staff:anna client=client:x relation=therapist`, `@5 resource.register by=staff:anna resource=journal:1 client=client:y created_by=staff:anna`, `refused not permitted not_permitted`},
+	{"registered by who may begin what is created by oneself", care2rules, `@5 resource.register resource=journal:1 client=client:x created_by=staff:root`, `resource.registered resource=journal:1 client=client:x created_by=staff:root`},
+	{"registered as another's by who may begin the own alone", care2rules, `@5 resource.register resource=journal:1 client=client:x created_by=staff:anna`, `refused not permitted not_permitted`},
+	{"removed by who may drop it", care2rules + `
+		@1 resource.registered resource=journal:1 client=client:x created_by=staff:root`, `@5 resource.remove resource=journal:1`, `resource.removed resource=journal:1`},
+	{"removed by who may drop the own alone", care2rules + `
+		@1 resource.registered resource=journal:1 client=client:x created_by=staff:anna`, `@5 resource.remove resource=journal:1`, `refused not permitted not_permitted`},
+	{"removed by who may drop it, and is nobody to the client", care2rules + `
+		@1 resource.registered resource=journal:1 client=client:x created_by=staff:anna`, `@5 resource.remove by=client:y resource=journal:1`, `refused not permitted not_permitted`},
+	{"removed by whose it is", care2rules + `
+		@1 resource.registered resource=journal:1 client=client:x created_by=staff:anna`, `@5 resource.remove by=client:x resource=journal:1`, `resource.removed resource=journal:1`},
 	{"registered twice", `@1 resource.registered resource=journal:1 client=client:x created_by=staff:anna`, `@5 resource.register resource=journal:1 client=client:y created_by=staff:anna`, `refused conflict already_registered`},
 	{"registered again", `@1 resource.registered resource=journal:1 client=client:x created_by=staff:anna
 		@2 resource.removed resource=journal:1`, `@5 resource.register resource=journal:1 client=client:y created_by=staff:anna`, `resource.registered resource=journal:1 client=client:y created_by=staff:anna`},
@@ -179,6 +275,25 @@ var decisions = []struct{ name, given, when, then string }{
 	{"one more when locked", `@1 signin.failed principal=staff:anna
 		@2 signin.failed principal=staff:anna
 		@3 account.locked principal=staff:anna`, `@5 signin.fail principal=staff:anna`, `signin.failed principal=staff:anna`},
+	{"one more when locked by hand, which is recorded and locks no more", `@1 signin.failed principal=staff:anna
+		@2 account.locked principal=staff:anna`, `@5 signin.fail principal=staff:anna`, `signin.failed principal=staff:anna`},
+	{"what failed while locked counts no more after an unlocking", `@1 account.locked principal=staff:anna
+		@2 signin.failed principal=staff:anna
+		@2 signin.failed principal=staff:anna
+		@3 signin.failed principal=staff:anna
+		@4 account.unlocked principal=staff:anna`, `@5 signin.fail principal=staff:anna`, `signin.failed principal=staff:anna`},
+	{"the third after an unlocking locks again", `@1 account.locked principal=staff:anna
+		@2 signin.failed principal=staff:anna
+		@3 account.unlocked principal=staff:anna
+		@4 signin.failed principal=staff:anna
+		@4 signin.failed principal=staff:anna`, `@5 signin.fail principal=staff:anna`, `signin.failed principal=staff:anna
+		account.locked principal=staff:anna cause=3~failed~sign-ins`},
+	{"the third of the last founder locks too", founders + `
+		@2 signin.failed principal=staff:root
+		@2 signin.failed principal=staff:root`, `@5 signin.fail principal=staff:root`, `signin.failed principal=staff:root
+		account.locked principal=staff:root cause=3~failed~sign-ins`},
+	{"unlocked by who may not", `@1 account.locked principal=staff:anna`, `@5 account.unlock by=staff:bob principal=staff:anna`, `refused not permitted not_permitted`},
+	{"unlocked by oneself", `@1 account.locked principal=staff:root`, `@5 account.unlock principal=staff:root`, `refused not permitted not_permitted`},
 	{"the count begins again after a success", `@1 signin.failed principal=staff:anna
 		@2 signin.failed principal=staff:anna
 		@3 signin.succeeded principal=staff:anna
@@ -214,6 +329,15 @@ var decisions = []struct{ name, given, when, then string }{
 		@4 guest.admitted guest=guest:g call=call:1`, `@5 guest.admit guest=guest:g call=call:1`, `refused conflict already_admitted`},
 	{"let in, but to another call", `@4 guest.invited guest=guest:g call=call:1 until=@6`, `@5 guest.admit guest=guest:g call=call:2`, `refused conflict not_invited`},
 	{"let in too late", `@3 guest.invited guest=guest:g call=call:1 until=@5`, `@5 guest.admit guest=guest:g call=call:1`, `refused conflict not_invited`},
+	{"invited by a one-time link", ``, `@5 guest.invite guest=guest:g call=call:1 until=@7 link=open-sesame-123456`, `guest.invited guest=guest:g call=call:1 until=@7 link=open-sesame-123456`},
+	{"let in by it", `@4 guest.invited guest=guest:g call=call:1 until=@6 link=open-sesame-123456`, `@5 guest.admit guest=guest:g call=call:1 link=open-sesame-123456`, `guest.admitted guest=guest:g call=call:1 link=open-sesame-123456`},
+	{"let in by it twice", `@4 guest.invited guest=guest:g call=call:1 until=@6 link=open-sesame-123456
+		@4 guest.admitted guest=guest:g call=call:1 link=open-sesame-123456`, `@5 guest.admit guest=guest:g call=call:1 link=open-sesame-123456`, `refused conflict already_admitted`},
+	{"let in by another link", `@4 guest.invited guest=guest:g call=call:1 until=@6 link=open-sesame-123456`, `@5 guest.admit guest=guest:g call=call:1 link=open-sesame-123457`, `refused not permitted wrong_link`},
+	{"let in without the link", `@4 guest.invited guest=guest:g call=call:1 until=@6 link=open-sesame-123456`, `@5 guest.admit guest=guest:g call=call:1`, `refused rule broken link_missing`},
+	{"let in by a link though invited without", `@4 guest.invited guest=guest:g call=call:1 until=@6`, `@5 guest.admit guest=guest:g call=call:1 link=open-sesame-123456`, `refused rule broken no_link`},
+	{"let in by the link of an earlier invitation", `@2 guest.invited guest=guest:g call=call:1 until=@4 link=open-sesame-123456
+		@4 guest.invited guest=guest:g call=call:1 until=@6 link=open-sesame-123457`, `@5 guest.admit guest=guest:g call=call:1 link=open-sesame-123456`, `refused not permitted wrong_link`},
 	{"a call ended", `@4 guest.invited guest=guest:g call=call:1 until=@6`, `@5 call.end call=call:1`, `call.ended call=call:1`},
 	{"a call ended twice", `@4 call.ended call=call:1`, `@5 call.end call=call:1`, `refused conflict call_ended`},
 
@@ -233,6 +357,59 @@ var decisions = []struct{ name, given, when, then string }{
 		@3 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 until=@4`, `refused conflict overlaps`},
 	{"corrected up to what another event says", `@1 role.assigned principal=staff:anna role=therapist until=@2
 		@3 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 until=@3`, `fact.corrected corrects=10 until=@3`},
+	{"corrected so that two of a group are held", `@1 role.assigned principal=staff:anna role=full until=@2
+		@3 role.assigned principal=staff:anna role=limited`, `@5 fact.correct corrects=10 until=@4`, `refused rule broken one_of_group`},
+	{"corrected so that one of a group follows another", `@1 role.assigned principal=staff:anna role=full until=@2
+		@3 role.assigned principal=staff:anna role=limited`, `@5 fact.correct corrects=10 until=@3`, `fact.corrected corrects=10 until=@3`},
+	{"corrected so that what a role needs was not held", `@1 role.assigned principal=staff:anna role=limited
+		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=10 from=@3`, `refused rule broken role_needed`},
+	{"corrected so that a role needs what was not held", `@1 role.assigned principal=staff:anna role=limited
+		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=11 from=@0`, `refused rule broken role_needed`},
+	{"voided, what a role needs", `@1 role.assigned principal=staff:anna role=limited
+		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=10 void=true`, `refused rule broken role_needed`},
+	{"voided, what needs a role", `@1 role.assigned principal=staff:anna role=limited
+		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=11 void=true`, `fact.corrected corrects=11 void=true`},
+	{"corrected so that there are too many links", `@1 role.assigned principal=staff:anna role=limited
+		@1 caseload.linked principal=staff:anna client=client:x relation=reader until=@3
+		@4 caseload.linked principal=staff:anna client=client:y relation=reader`, `@5 fact.correct corrects=11 until=@9`, `refused rule broken too_many_links`},
+	{"corrected so that there are links enough", `@1 role.assigned principal=staff:anna role=limited
+		@1 caseload.linked principal=staff:anna client=client:x relation=reader until=@3
+		@4 caseload.linked principal=staff:anna client=client:y relation=reader`, `@5 fact.correct corrects=11 until=@4`, `fact.corrected corrects=11 until=@4`},
+
+	// The last founder. After founders, root is the only one.
+	{"a role of the last founder revoked", founders, `@5 role.revoke principal=staff:root role=keeper`, `refused rule broken last_founder`},
+	{"the other role of the last founder revoked", founders, `@5 role.revoke principal=staff:root role=manager`, `refused rule broken last_founder`},
+	{"a role of the last founder revoked, in an import", founders, `@5 role.revoked principal=staff:root role=keeper`, `role.revoked principal=staff:root role=keeper`},
+	{"one of two founders revoked", founders + another, `@5 role.revoke principal=staff:root role=keeper`, `role.revoked principal=staff:root role=keeper`},
+	{"the other founder's role revoked", founders + another, `@5 role.revoke principal=staff:anna role=keeper`, `role.revoked principal=staff:anna role=keeper`},
+	{"the last but for one who is locked", founders + another + `
+		@2 account.locked principal=staff:anna`, `@5 role.revoke principal=staff:root role=keeper`, `refused rule broken last_founder`},
+	{"the last but for one who is deactivated", founders + another + `
+		@2 account.deactivated account=staff:anna`, `@5 role.revoke principal=staff:root role=keeper`, `refused rule broken last_founder`},
+	{"the last but for one with an end", founders + `
+		@1 role.assigned principal=staff:anna role=keeper
+		@1 role.assigned principal=staff:anna role=manager until=@99`, `@5 role.revoke principal=staff:root role=keeper`, `refused rule broken last_founder`},
+	{"the last but for one to come", founders + `
+		@1 role.assigned principal=staff:anna role=keeper
+		@1 role.assigned principal=staff:anna role=manager from=@9`, `@5 role.revoke principal=staff:root role=keeper`, `refused rule broken last_founder`},
+	{"a founder that is none any more revoked", founders + `
+		@2 account.locked principal=staff:root
+		@2 role.assigned principal=staff:bob role=manager`, `@5 role.revoke by=staff:bob principal=staff:root role=keeper`, `role.revoked principal=staff:root role=keeper`},
+	{"another role of the last founder revoked", founders + `
+		@2 role.assigned principal=staff:root role=therapist`, `@5 role.revoke principal=staff:root role=therapist`, `role.revoked principal=staff:root role=therapist`},
+	{"the last founder deactivated", founders, `@5 account.deactivate account=staff:root`, `refused rule broken last_founder`},
+	{"the last founder locked by hand", founders, `@5 account.lock principal=staff:root`, `refused rule broken last_founder`},
+	{"one of two founders locked by hand", founders + another, `@5 account.lock principal=staff:root`, `account.locked principal=staff:root`},
+	{"the last founder's role given an end", founders, `@5 fact.correct corrects=11 until=@99`, `refused rule broken last_founder`},
+	{"the last founder's role voided", founders, `@5 fact.correct corrects=3 void=true`, `refused rule broken last_founder`},
+	{"the last founder's role begun later", founders, `@5 fact.correct corrects=11 from=@6`, `refused rule broken last_founder`},
+	{"the last founder's role begun earlier", founders, `@5 fact.correct corrects=11 from=@0`, `fact.corrected corrects=11 from=@0`},
+	{"a catalogue of which nobody is founder", founders, `@5 catalogue.adopt document=rules-later`, `refused rule broken last_founder`},
+	{"a catalogue of which somebody is founder", founders + `
+		@2 role.assigned principal=staff:bob role=full
+		@2 role.assigned principal=staff:bob role=senior
+		@2 role.assigned principal=staff:bob role=chief
+		@2 role.assigned principal=staff:bob role=keeper`, `@5 catalogue.adopt document=rules-later`, `catalogue.adopted document=rules-later catalogue=rules-later version=3 digest=LATER`},
 	{"corrected, an account's opening", ``, `@5 fact.correct corrects=4 from=@3`, `refused rule broken not_correctable`},
 	{"corrected, what began nothing", `@1 role.assigned principal=staff:anna role=therapist
 		@2 role.revoked principal=staff:anna role=therapist`, `@5 fact.correct corrects=11 from=@3`, `refused unknown unknown_fact`},
@@ -280,6 +457,7 @@ func TestDecide(t *testing.T) {
 			var want []said
 			if c.then != "nothing" {
 				then := strings.ReplaceAll(c.then, "DIGEST", Digest([]byte(testCatalogue(t, "care-later"))))
+				then = strings.ReplaceAll(then, "LATER", Digest([]byte(testCatalogue(t, "rules-later"))))
 				for line := range strings.Lines(then) {
 					want = append(want, readSaid(t, "@0 "+strings.TrimSpace(line)))
 				}
@@ -294,7 +472,7 @@ func TestDecide(t *testing.T) {
 					why = ""
 				}
 				ids[e.ID] = true
-				wanted := Event{ID: e.ID, Org: e.Org, Type: want[i].data.Type(), Version: 1, RecordedAt: s.at, Actor: s.by, Reason: why,
+				wanted := Event{ID: e.ID, Org: e.Org, Type: want[i].data.Type(), Version: versionOf(want[i].data), RecordedAt: s.at, Actor: s.by, Reason: why,
 					Source: e.Source, RequestID: s.id, Data: want[i].data}
 				if !reflect.DeepEqual(*e, wanted) {
 					t.Errorf("%s: event %d: got\n%s, want\n%s", c.when, i, shown(e), shown(&wanted))
@@ -441,6 +619,53 @@ func TestPersonOf(t *testing.T) {
 	} {
 		if got, err := PersonOf(m.now(), readSaid(t, line).data); err != nil || got != want {
 			t.Errorf("%s: got %q, %v, want %q", line, got, err, want)
+		}
+	}
+}
+
+// A refusal names the rule, what stands against it, and where something does not exist what does.
+func TestRefusalsSayTheRule(t *testing.T) {
+	for _, c := range []struct{ given, when, want string }{
+		{`@1 role.assigned principal=staff:anna role=therapist`, `@5 role.assign principal=staff:anna role=senior`, "senior needs full or limited; staff:anna has therapist"},
+		{``, `@5 role.assign principal=staff:anna role=senior`, "senior needs full or limited; staff:anna has no role"},
+		{`@1 role.assigned principal=staff:anna role=full until=@9
+			@1 role.assigned principal=staff:anna role=therapist`, `@5 role.assign principal=staff:anna role=senior`, "senior needs full or limited; staff:anna has therapist at 2026-01-01T09:00:00.000Z"},
+		{`@1 role.assigned principal=staff:anna role=full
+			@1 role.assigned principal=staff:anna role=senior from=@9`, `@5 role.revoke principal=staff:anna role=full`, "senior needs full or limited, and staff:anna holds senior at 2026-01-01T09:00:00.000Z; end that first"},
+		{`@1 role.assigned principal=staff:anna role=full`, `@5 role.assign principal=staff:anna role=limited`, "limited and full are both of group access, of which one may be held at a time; staff:anna has full"},
+		{`@1 role.assigned principal=staff:anna role=limited
+			@1 caseload.linked principal=staff:anna client=client:x relation=restricted`, `@5 caseload.link principal=staff:anna client=client:y relation=reader`, "of open links a holder of limited may have at most 1; staff:anna would have 2"},
+		{`@1 role.assigned principal=staff:anna role=full`, `@5 caseload.link principal=staff:anna client=client:x relation=therapist`, "relation therapist needs role therapist; staff:anna has full"},
+		{``, `@5 account.lock principal=staff:root`, "account.locked: staff:root is the last who holds manager with no end and has an open account that is not locked; let somebody else be founder first"},
+		{``, `@5 role.assign principal=staff:anna role=wizard`, "role wizard: the catalogue has no such role; it has full limited manager senior therapist visitor"},
+		{``, `@5 account.opened account=robot:r`, "account robot:r: the catalogue has no kind robot; it has client friend guest staff team"},
+		{``, `@5 caseload.link principal=staff:anna client=client:x relation=aunt`, "relation aunt: the catalogue has no such relation; it has friend reader restricted therapist"},
+		{``, `@5 access.grant principal=staff:root client=client:x profile=party until=@9`, "profile party: the catalogue has no such temporary access; it has emergency visit"},
+		{``, `@5 permission.add principal=staff:anna on=moon action=view`, "on moon: the catalogue has no such type; it has call catalogue client friend guest journal leaflet note platform staff team"},
+		{``, `@5 permission.add principal=staff:anna on=platform action=fly`, "action fly: the catalogue has no such action on platform; it has configure or read"},
+		{``, `@5 resource.register resource=platform:1 client=client:x created_by=staff:anna`, "resource platform:1: the catalogue has no type platform that belongs to a client; it has journal leaflet note"},
+		{``, `@5 guest.invited guest=guest:g call=journal:1 until=@7`, "call journal:1: the catalogue has no type journal that belongs to nobody; it has call catalogue platform"},
+	} {
+		m := ledger(t, begun, c.given)
+		err := m.step(t, c.when)
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%s:\ngot  %v\nwant %s", c.when, err, c.want)
+		}
+	}
+}
+
+// What the ledger fills in is in the event, and not in the caller's data, which may be decided on again.
+func TestDecideLeavesTheCommandAsItWas(t *testing.T) {
+	m := ledger(t, begun, founders)
+	for _, line := range []string{
+		"@5 access.grant principal=staff:root client=client:x profile=visit until=@6",
+		"@5 catalogue.adopt document=rules",
+		"@5 catalogue.adopt document=rules-later", // refused, after its version was filled in
+	} {
+		s := readSaid(t, line)
+		Decide(m.now(), s.command(), s.at, func() EventID { return "new" })
+		if again := readSaid(t, line); !reflect.DeepEqual(s.data, again.data) {
+			t.Errorf("%s: got data %+v after it was decided on, want it as it was", line, s.data)
 		}
 	}
 }

@@ -42,6 +42,9 @@ type Evaluator struct {
 	until Instant // when another catalogue follows, by what is known
 	memo  map[Fact]Version
 	scans map[scan][]Held // whole: what is not in one is not there
+	// trusting takes what a question says of a resource that is not registered, whatever the catalogue says: for the ledger's
+	// own questions about what a command is to register.
+	trusting bool
 }
 
 // A scan is all facts of a family near an account, as Subject or as Object.
@@ -186,7 +189,7 @@ func (ev *Evaluator) evaluate(q Question, opening bool) (Decision, error) {
 		return d, err
 	}
 	if ev.cat == nil {
-		return no(Reason{State: NoPermit, Want: "no role catalogue had been adopted"}, nil)
+		return no(Reason{State: NoPermit, Want: Want{Lack: LackCatalogue}}, nil)
 	}
 
 	// Who is nobody, or barred, gets nothing, whatever stands.
@@ -195,7 +198,7 @@ func (ev *Evaluator) evaluate(q Question, opening bool) (Decision, error) {
 		return d, err
 	}
 	if !active.Holds(ev.at) {
-		return no(ev.miss(activeFact(q.Subject), active, "an open account "+string(q.Subject)), nil)
+		return no(ev.miss(activeFact(q.Subject), active, Want{Lack: LackAccount, Who: q.Subject}), nil)
 	}
 	locked, err := ev.fact(lockedFact(q.Subject))
 	if err != nil {
@@ -211,7 +214,7 @@ func (ev *Evaluator) evaluate(q Question, opening bool) (Decision, error) {
 		return d, err
 	}
 	if !found && !opening {
-		return no(Reason{State: Missing, Want: string(q.Resource) + " to exist"}, nil)
+		return no(Reason{State: Missing, Want: Want{Lack: LackResource, What: q.Resource}}, nil)
 	}
 
 	// An individual permission counts before the roles do: withheld wins over everything, added over nothing at all.
@@ -224,6 +227,13 @@ func (ev *Evaluator) evaluate(q Question, opening bool) (Decision, error) {
 	}
 	ceiling = min(ceiling, exceptionUntil, res.until)
 	if added != nil {
+		var neverFrom Instant
+		if bars, neverFrom, err = ev.never(q); err != nil {
+			return d, err
+		}
+		ceiling = min(ceiling, neverFrom)
+	}
+	if added != nil && bars == nil {
 		d.Allowed, d.Basis, d.ValidUntil = true, []Reason{*added}, min(ceiling, added.Interval.Until)
 		return d, nil
 	}
@@ -252,9 +262,12 @@ func (ev *Evaluator) evaluate(q Question, opening bool) (Decision, error) {
 		}
 		return d, nil
 	}
+	if bars != nil { // it was added, and is nothing for a holder of that role
+		return no(*bars, nil)
+	}
 	d.ValidUntil, d.Permit, d.Basis = 0, nearest.permit, nearest.reasons
 	if nearest.permit == nil {
-		return no(Reason{State: NoPermit, Want: "the catalogue lets nobody " + string(q.Action) + " on " + string(q.Resource.Kind())}, nil)
+		return no(Reason{State: NoPermit, Want: Want{Lack: LackPermit, What: q.Resource, Action: q.Action}}, nil)
 	}
 	return d, nil
 }
@@ -295,7 +308,7 @@ func (ev *Evaluator) resource(q Question) (res thing, found bool, err error) {
 		res.basis = []Reason{{Fact: h.Fact, Interval: iv, State: Stands}}
 		return res, true, nil
 	}
-	if rule.TrustProperties && q.Client != "" && q.Client.Kind() == ev.cat.Protected {
+	if (rule.TrustProperties || ev.trusting) && q.Client != "" && q.Client.Kind() == ev.cat.Protected {
 		res.client, res.creator = q.Client, q.CreatedBy
 		found, err = ev.Existed(Resource(q.Client))
 	}
@@ -341,6 +354,24 @@ func (ev *Evaluator) exceptions(q Question, client Account) (added, bars *Reason
 		}
 	}
 	return added, nil, until, nil
+}
+
+// never finds the role that makes nothing of an individual permission for the question's action, or else the first moment
+// at which the subject will hold one.
+func (ev *Evaluator) never(q Question) (bars *Reason, until Instant, err error) {
+	until = Forever
+	for _, role := range ev.cat.never(q.Resource.Kind(), q.Action) {
+		f := roleFact(q.Subject, role)
+		v, err := ev.fact(f)
+		if err != nil {
+			return nil, 0, err
+		}
+		if iv, ok := v.At(ev.at); ok {
+			return &Reason{Fact: f, Interval: iv, State: Bars, Want: Want{Lack: LackNever}}, Forever, nil
+		}
+		until = min(until, v.until(ev.at))
+	}
+	return nil, until, nil
 }
 
 // attempt is how far one permit line got.
@@ -398,7 +429,7 @@ func (ev *Evaluator) try(p *Permit, subject Account, res thing) (attempt, error)
 				reasons[i].State = Bars
 			}
 			if len(reasons) == 0 {
-				reasons = []Reason{{State: Missing, Want: test.otherwise}}
+				reasons = []Reason{{State: Missing, Want: Want{Lack: test.otherwise}}}
 			}
 			a.ok, a.reasons = false, append(a.reasons, reasons...)
 			return a, nil

@@ -29,7 +29,7 @@ var questions = []struct{ name, given, ask string }{
 		@2 staff:anna fly client:x: no no~permit#0
 		@2 staff:anna view moon:1: no missing#0`},
 	{"any of several roles and links", `
-		@1 role.assigned principal=staff:anna role=limited until=@6
+		@1 role.assigned principal=staff:anna role=full until=@6
 		@2 caseload.linked principal=staff:anna client=client:x relation=reader until=@4
 		@2 caseload.linked principal=staff:anna client=client:x relation=restricted until=@5`, `
 		@3 staff:anna view client:x: yes stands#10 stands#12 until=@5
@@ -346,6 +346,9 @@ func answered(d Decision) string {
 	return strings.Join(words, " ")
 }
 
+// hours writes a time of the tests' clock.
+func hours(i Instant) string { return fmt.Sprintf("%dh", (i-hour(0))/3600e9) }
+
 func TestReasonsAreSentences(t *testing.T) {
 	m := ledger(t, begun, `
 		@1 role.assigned principal=staff:anna role=therapist until=@8
@@ -361,45 +364,67 @@ func TestReasonsAreSentences(t *testing.T) {
 		@6 team.joined team=team:night member=client:x
 		@6 guest.invited guest=guest:g call=call:1 until=@8
 		@6 fact.corrected corrects=10 until=@9`)
-	show := func(i Instant) string { return fmt.Sprintf("%dh", (i-hour(0))/3600e9) }
+	en := Teller{Show: hours}
 	for _, c := range []struct {
 		ask  string
 		want []string // type and sentence of each reason
+		nl   []string // the sentences in Dutch
 	}{
-		{"@3 staff:anna view client:x", []string{"role.assigned: staff:anna holds role therapist since 1h, until 8h", "caseload.linked: staff:anna is linked to client:x as therapist since 2h"}},
-		{"@4 staff:anna view client:x", []string{"role.assigned: staff:anna holds role therapist since 1h, until 8h", "caseload.unlinked: staff:anna is linked to client:x as therapist from 2h, but not since 4h"}},
-		{"@1 known=#13 staff:anna view client:x", []string{"role.assigned: staff:anna holds role therapist since 1h, until 8h", "caseload.linked: staff:anna is linked to client:x as therapist, but only from 2h"}},
-		{"@7 staff:anna view client:x", []string{"fact.corrected: staff:anna holds role therapist since 1h, until 9h", "caseload.linked: staff:anna is linked to client:x as therapist since 7h"}},
-		{"@7 staff:anna view client:y", []string{"fact.corrected: staff:anna holds role therapist since 1h, until 9h", ": this needs link therapist from staff:anna to client:y"}},
-		{"@6 staff:bob view client:x", []string{"account.locked: staff:bob is locked (3 failed sign-ins) since 6h"}},
-		{"@6 friend:fay view client:x", []string{"permission.withheld: friend:fay has view on every client individually withheld since 6h"}},
-		{"@6 friend:fay count client:x", []string{"permission.added: friend:fay has count on client:x individually added since 6h"}},
-		{"@6 friend:fay greet client:x", []string{"team.joined: friend:fay is in team:night since 6h", "team.joined: client:x is in team:night since 6h"}},
-		{"@6 guest:g join call:1", []string{"guest.invited: guest:g is invited to call:1 since 6h, until 8h"}},
-		{"@6 guest:g read platform:main", []string{": this needs somebody of another kind"}},
-		{"@6 guest:g fly client:x", []string{": the catalogue lets nobody fly on client"}},
-		{"@6 staff:cees view client:x", []string{": this needs an open account staff:cees"}},
-		{"@6 client:x view client:z", []string{": this needs client:z to exist"}},
-		{"@6 client:x view journal:1", []string{"resource.registered: journal:1 belongs to client:x, created by staff:anna since 6h"}},
-		{"@6 client:y greet client:x", []string{": this needs client:y and client:x to be in one team"}},
+		{"@3 staff:anna view client:x", []string{"role.assigned: staff:anna holds role therapist since 1h, until 8h", "caseload.linked: staff:anna is linked to client:x as therapist since 2h"},
+			[]string{"staff:anna heeft van 1h tot 8h de rol therapist", "staff:anna is sinds 2h als therapist gekoppeld aan client:x"}},
+		{"@4 staff:anna view client:x", []string{"role.assigned: staff:anna holds role therapist since 1h, until 8h", "caseload.unlinked: staff:anna is linked to client:x as therapist from 2h, but not since 4h"},
+			[]string{"staff:anna heeft van 1h tot 8h de rol therapist", "staff:anna was vanaf 2h als therapist gekoppeld aan client:x, maar sinds 4h niet meer"}},
+		{"@1 known=#13 staff:anna view client:x", []string{"role.assigned: staff:anna holds role therapist since 1h, until 8h", "caseload.linked: staff:anna is linked to client:x as therapist, but only from 2h"},
+			[]string{"staff:anna heeft van 1h tot 8h de rol therapist", "staff:anna is pas vanaf 2h als therapist gekoppeld aan client:x"}},
+		{"@7 staff:anna view client:x", []string{"fact.corrected: staff:anna holds role therapist since 1h, until 9h", "caseload.linked: staff:anna is linked to client:x as therapist since 7h"},
+			[]string{"staff:anna heeft van 1h tot 9h de rol therapist", "staff:anna is sinds 7h als therapist gekoppeld aan client:x"}},
+		{"@7 staff:anna view client:y", []string{"fact.corrected: staff:anna holds role therapist since 1h, until 9h", ": this needs link therapist from staff:anna to client:y"},
+			[]string{"staff:anna heeft van 1h tot 9h de rol therapist", "hiervoor moet staff:anna als therapist gekoppeld zijn aan client:y"}},
+		{"@6 staff:bob view client:x", []string{"account.locked: staff:bob is locked (3 failed sign-ins) since 6h"},
+			[]string{"staff:bob is sinds 6h geblokkeerd (3 failed sign-ins)"}},
+		{"@6 friend:fay view client:x", []string{"permission.withheld: friend:fay has view on every client individually withheld since 6h"},
+			[]string{"aan friend:fay is sinds 6h individueel het recht ontzegd: view bij alles van het type client"}},
+		{"@6 friend:fay count client:x", []string{"permission.added: friend:fay has count on client:x individually added since 6h"},
+			[]string{"friend:fay heeft sinds 6h een individueel recht: count bij client:x"}},
+		{"@6 friend:fay greet client:x", []string{"team.joined: friend:fay is in team:night since 6h", "team.joined: client:x is in team:night since 6h"},
+			[]string{"friend:fay zit sinds 6h in team:night", "client:x zit sinds 6h in team:night"}},
+		{"@6 guest:g join call:1", []string{"guest.invited: guest:g is invited to call:1 since 6h, until 8h"},
+			[]string{"guest:g is van 6h tot 8h uitgenodigd voor call:1"}},
+		{"@6 guest:g read platform:main", []string{": this needs somebody of another kind"},
+			[]string{"hiervoor is iemand van een andere soort nodig"}},
+		{"@6 guest:g fly client:x", []string{": the catalogue lets nobody fly on client"},
+			[]string{"de catalogus geeft niemand het recht fly bij het type client"}},
+		{"@6 staff:cees view client:x", []string{": this needs an open account staff:cees"},
+			[]string{"hiervoor moet staff:cees een open account hebben"}},
+		{"@6 client:x view client:z", []string{": this needs client:z to exist"},
+			[]string{"hiervoor moet client:z bestaan"}},
+		{"@6 client:x view journal:1", []string{"resource.registered: journal:1 belongs to client:x, created by staff:anna since 6h"},
+			[]string{"journal:1 hoort sinds 6h bij client:x, aangemaakt door staff:anna"}},
+		{"@6 client:y greet client:x", []string{": this needs client:y and client:x to be in one team"},
+			[]string{"hiervoor moeten client:y en client:x in hetzelfde team zitten"}},
 	} {
 		q, at, known := readQuestion(t, m, c.ask)
 		d, err := Evaluate(m.asOf(known), q, at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got []string
+		nl := Teller{Lang: Dutch, Show: hours}
+		var got, inDutch []string
 		for _, r := range d.Basis {
-			got = append(got, string(r.Type())+": "+r.Why(show))
+			got = append(got, string(r.Type())+": "+en.Why(r))
+			inDutch = append(inDutch, nl.Why(r))
 			if typ := r.Type(); typ != "" && m.events[r.Seq()-1].Type != typ || (typ == "") != (r.Seq() == 0) {
-				t.Errorf("%s: reason %q is of %q by event %d, which is not of that type", c.ask, r.Why(show), typ, r.Seq())
+				t.Errorf("%s: reason %q is of %q by event %d, which is not of that type", c.ask, en.Why(r), typ, r.Seq())
 			}
 			if seqs := r.Seqs(); (len(seqs) == 0) != (r.Seq() == 0) || r.Seq() != 0 && !slices.Contains(seqs, r.Seq()) {
-				t.Errorf("%s: reason %q is by %v, want event %d among them", c.ask, r.Why(show), seqs, r.Seq())
+				t.Errorf("%s: reason %q is by %v, want event %d among them", c.ask, en.Why(r), seqs, r.Seq())
 			}
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s:\ngot  %q\nwant %q", c.ask, got, c.want)
+		}
+		if !slices.Equal(inDutch, c.nl) {
+			t.Errorf("%s:\ngot  %q\nwant %q", c.ask, inDutch, c.nl)
 		}
 	}
 }

@@ -136,10 +136,12 @@ type (
 		Guest Account
 		Call  Resource
 		Until Instant
+		Link  string // of a one-time link, which is let in once: the Digest of its secret; "" where there is none
 	}
 	GuestAdmission struct {
 		Guest Account
 		Call  Resource
+		Link  string // the same as in the invitation
 	}
 	CallEnding struct{ Call Resource }
 	Correction struct {

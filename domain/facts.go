@@ -17,13 +17,13 @@ const (
 	FamilyRole       Family = 'r' // role held:                       principal, RoleRef, role, -
 	FamilyLink       Family = 'l' // caseload link:                   principal or team, client, relation, -
 	FamilyMember     Family = 'm' // membership:                      member, team, -, -
-	FamilyGrant      Family = 'g' // temporary access:                principal, client, profile, grant id
-	FamilyGrantRef   Family = 'h' // what a grant id stands for:      GrantRef, -, -, -         Detail: principal, client and profile, by spaces
+	FamilyGrant      Family = 'g' // temporary access:                principal, client, profile, grant id   Detail: who granted it
+	FamilyGrantRef   Family = 'h' // what a grant id stands for:      GrantRef, GrantsRef, -, - Detail: principal, client and profile, by spaces
 	FamilyReview     Family = 'v' // a grant was reviewed:            principal, client, profile, grant id   Detail: verdict
 	FamilyException  Family = 'x' // individual permission:           principal, client or KindRef(on), "on action", -   Detail: added or withheld
 	FamilyResource   Family = 'o' // registered resource:             resource, client, -, -    Detail: who created it
 	FamilyCreated    Family = 'b' // created a resource:              creator, the resource, -, -
-	FamilyInvitation Family = 'i' // guest of a call:                 guest, call, -, -
+	FamilyInvitation Family = 'i' // guest of a call:                 guest, call, -, -           Detail: the Digest of its one-time link
 	FamilyAdmission  Family = 'a' // guest let in:                    guest, call, -, -
 	FamilyCallEnded  Family = 'c' // the call is over:                call, -, -, -
 	FamilyCatalogue  Family = 'y' // the role catalogue in force:     catalogue:main, -, -, -   Detail: name, version and digest
@@ -54,6 +54,9 @@ func RoleRef(r Role) Account { return Account("~role:" + string(r)) }
 
 // GrantRef is the Subject of the fact that says whose and for whom a grant is.
 func GrantRef(id GrantID) Account { return Account("~grant:" + string(id)) }
+
+// GrantsRef is the Object of every GrantRef: what lies with it are all grants that ever were.
+const GrantsRef Account = "~grants:all"
 
 // KindRef is the Object of an exception that is not for one client but for every resource of a type.
 func KindRef(k Kind) Account { return Account("~all:" + string(k)) }

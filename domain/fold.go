@@ -12,12 +12,15 @@ import (
 
 // The facts by their natural keys (contract §2).
 
-func activeFact(a Account) Fact    { return Fact{Family: FamilyActive, Subject: a} }
-func lockedFact(a Account) Fact    { return Fact{Family: FamilyLocked, Subject: a} }
-func failuresFact(a Account) Fact  { return Fact{Family: FamilyFailures, Subject: a} }
-func erasedFact(a Account) Fact    { return Fact{Family: FamilyErased, Subject: a} }
-func catalogueFact() Fact          { return Fact{Family: FamilyCatalogue, Subject: CatalogueRef} }
-func grantRefFact(id GrantID) Fact { return Fact{Family: FamilyGrantRef, Subject: GrantRef(id)} }
+func activeFact(a Account) Fact   { return Fact{Family: FamilyActive, Subject: a} }
+func lockedFact(a Account) Fact   { return Fact{Family: FamilyLocked, Subject: a} }
+func failuresFact(a Account) Fact { return Fact{Family: FamilyFailures, Subject: a} }
+func erasedFact(a Account) Fact   { return Fact{Family: FamilyErased, Subject: a} }
+func catalogueFact() Fact         { return Fact{Family: FamilyCatalogue, Subject: CatalogueRef} }
+
+func grantRefFact(id GrantID) Fact {
+	return Fact{Family: FamilyGrantRef, Subject: GrantRef(id), Object: GrantsRef}
+}
 func callEndedFact(c Resource) Fact {
 	return Fact{Family: FamilyCallEnded, Subject: Account(c)}
 }
@@ -86,7 +89,7 @@ func Fold(r Reader, e *Event) ([]Change, error) {
 	case *TeamLeave:
 		f.end(memberFact(d.Team, d.Member))
 	case *AccessGrant:
-		f.begin(grantFact(d.Principal, d.Client, d.Profile, d.Grant), d.From, d.Until, "")
+		f.begin(grantFact(d.Principal, d.Client, d.Profile, d.Grant), d.From, d.Until, string(e.Actor))
 		f.begin(grantRefFact(d.Grant), 0, 0, string(d.Principal)+" "+string(d.Client)+" "+string(d.Profile))
 	case *AccessRevocation:
 		f.end(f.grant(d.Grant))
@@ -118,7 +121,7 @@ func Fold(r Reader, e *Event) ([]Change, error) {
 			f.end(failuresFact(d.Principal))
 		}
 	case *GuestInvitation:
-		f.begin(invitationFact(d.Guest, d.Call), 0, d.Until, "")
+		f.begin(invitationFact(d.Guest, d.Call), 0, d.Until, d.Link)
 		// A guest has no account of its own: it is somebody for as long as it is invited.
 		if iv, ok := f.read(activeFact(d.Guest)).At(e.RecordedAt); !ok || iv.Until < d.Until {
 			f.begin(activeFact(d.Guest), 0, d.Until, "")
@@ -255,8 +258,13 @@ func grantOf(r Reader, id GrantID) (Fact, bool, error) {
 	if err != nil || len(v.Intervals) == 0 {
 		return Fact{}, false, err
 	}
-	part := strings.SplitN(v.Intervals[0].Detail, " ", 3)
-	return grantFact(Account(part[0]), Account(part[1]), Profile(part[2]), id), true, nil
+	return referredGrant(id, v), true, nil
+}
+
+// referredGrant reads what a grant id stands for out of its fact.
+func referredGrant(id GrantID, ref Version) Fact {
+	part := strings.SplitN(ref.Intervals[0].Detail, " ", 3)
+	return grantFact(Account(part[0]), Account(part[1]), Profile(part[2]), id)
 }
 
 // countFailure keeps one interval, the run of failures that is open, with their number. Earlier runs stay readable in

@@ -32,10 +32,22 @@ type fields struct {
 	list   []field
 	within string // what precedes a field's name in errors
 	loose  bool   // from a command line: everything is a string
-	stored bool   // from the log: filled fields must be there
-	sealed bool   // from the log, with the texts about a person encrypted
+	from   origin
+	sealed bool // from the log, with the texts about a person encrypted
 	err    error
+
+	version int // of the data, where it is from the log
 }
+
+// origin is where an object was read from. It decides what must be there, and what a one-time link is.
+type origin uint8
+
+const (
+	inLine        origin = iota // an import line: filled fields may be left out; a link is its hash
+	inLog                       // filled fields must be there; a link is its hash
+	inCommand                   // filled fields may be left out; a link is its secret, and read as the hash of it
+	beforeSending               // a command that is yet to be sent: a link is its secret and stays so
+)
 
 func (r *fields) fail(code, format string, args ...any) {
 	if r.err == nil {
@@ -63,7 +75,7 @@ func (r *fields) take(name string, n need) (field, bool) {
 			return *f, true
 		}
 	}
-	if n == required || n == filled && r.stored {
+	if n == required || n == filled && r.from == inLog {
 		r.fail("missing_field", "%s%s: is required and missing", r.within, name)
 	}
 	return field{}, false
@@ -188,6 +200,31 @@ func (r *fields) number(name string, v *uint64, n need) {
 		return
 	}
 	*v = u
+}
+
+// link reads a one-time link. Its secret goes no further than this: what is kept, shown and compared is its Digest. A
+// secret that looks like a digest is hashed like any other.
+func (r *fields) link(name string, v *string) {
+	n := optional
+	if r.from == inLog {
+		if r.version < 2 {
+			return // there is no such field
+		}
+		n = required
+	}
+	s, ok := r.string(name, n)
+	secret := r.from == inCommand || r.from == beforeSending
+	switch {
+	case !ok:
+	case secret && !validSecret(s):
+		r.fail("bad_link", "%s%s: want the secret of a one-time link, %d to %d printable ASCII characters without spaces", r.within, name, minSecret, maxSecret)
+	case r.from == inCommand:
+		*v = Digest([]byte(s))
+	case !secret && !validDigest(s):
+		r.fail("bad_link", "%s%s: want the hash of a one-time link, sha256: and 64 of 0-9 and a-f", r.within, name)
+	default:
+		*v = s
+	}
 }
 
 func (r *fields) flag(name string, v *bool) {

@@ -234,7 +234,7 @@ func readHour(t tester, word string) Instant {
 }
 
 func (s said) event(id string) *Event {
-	return &Event{ID: EventID(id), Org: "acme", Type: s.data.Type(), Version: eventVersion, RecordedAt: s.at,
+	return &Event{ID: EventID(id), Org: "acme", Type: s.data.Type(), Version: versionOf(s.data), RecordedAt: s.at,
 		Actor: s.by, Reason: s.why, RequestID: s.id, Data: s.data}
 }
 

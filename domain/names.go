@@ -165,6 +165,25 @@ func validToken(s string) bool {
 	return true
 }
 
+// The length of a one-time link's secret. A shorter one could be guessed from its hash.
+const minSecret, maxSecret = 16, 128
+
+// validSecret accepts printable ASCII without spaces.
+func validSecret(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return minSecret <= len(s) && len(s) <= maxSecret
+}
+
+// validDigest accepts what Digest gives.
+func validDigest(s string) bool {
+	hex, ok := strings.CutPrefix(s, "sha256:")
+	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
 // Kind is the part before the colon.
 func (a Account) Kind() Kind { return Kind(before(string(a))) }
 

@@ -463,7 +463,7 @@ func checkDecision(t tester, q Question, d Decision, at Instant, known Seq) {
 	}
 	stands := true
 	for _, r := range d.Basis {
-		if r.Seq() > known || r.Why(Instant.String) == "" || r.State == Stands && !r.Interval.Holds(at) {
+		if r.Seq() > known || (Teller{Show: Instant.String}).Why(r) == "" || r.State == Stands && !r.Interval.Holds(at) {
 			t.Fatalf("%+v known at %d: got reason %+v, want one that was known and says something", q, known, r)
 		}
 		stands = stands && r.State == Stands
@@ -477,7 +477,7 @@ func checkDecision(t tester, q Question, d Decision, at Instant, known Seq) {
 func whys(d Decision) string {
 	var all []string
 	for _, r := range d.Basis {
-		all = append(all, fmt.Sprintf("%s#%d %s", stateNames[r.State], r.Seq(), r.Why(Instant.String)))
+		all = append(all, fmt.Sprintf("%s#%d %s", stateNames[r.State], r.Seq(), Teller{Show: Instant.String}.Why(r)))
 	}
 	return strings.Join(all, "; ")
 }

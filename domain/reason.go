@@ -1,8 +1,7 @@
 package domain
 
-// What a decision rests on, as data for programs and as a sentence for people.
-
-import "strings"
+// What a decision rests on, as data: the facts that stand or fall short, and what is lacking. How it is said to people is in
+// sentence.go.
 
 // ReasonState says how a fact bears on a decision.
 type ReasonState uint8
@@ -22,8 +21,44 @@ type Reason struct {
 	State    ReasonState
 	Fact     Fact     // the zero Fact for what no event could say (a kind, being somebody)
 	Interval Interval // the one that stands, ended or is to come; zero for Missing and NoPermit
-	Want     string   // what is lacking, for Missing
+	Want     Want     // what is lacking, for Missing and NoPermit; and LackNever for a role that Bars
 }
+
+// A Want is what is lacking. It is data and no sentence, so that it can be said in any language, and costs nothing where
+// nobody asks.
+type Want struct {
+	Lack   Lack
+	Who    Account    // who would have to have it; "" where the lack is nobody's
+	What   Resource   // what it would have to be to or about
+	Of     *Selectors // the selectors of which one does not hold; its list says which names would do
+	Action Action     // for LackPermit
+}
+
+// Lack says in what way something is lacking.
+type Lack uint8
+
+// The lacks, with what is lacking.
+const (
+	LackNothing    Lack = iota
+	LackCatalogue       // a role catalogue
+	LackPermit          // a line of it about Action on the type of What
+	LackAccount         // an open account Who
+	LackResource        // What, which does not exist
+	LackKind            // Who to be of one of Of.Kinds
+	LackSelf            // Who to be the one it is about
+	LackOwn             // Who to have created What
+	LackRole            // one of Of.Roles for Who
+	LackProtected       // a protected account that it is or belongs to
+	LackLink            // one of Of.Links from Who to What
+	LackLinkedBy        // one of Of.LinkedBy from Who to What
+	LackGrant           // one of Of.Grants for Who to What
+	LackInvitation      // an invitation of Who to What
+	LackTeam            // a team that Who and What are in
+	LackOtherKind       // somebody of another kind
+	LackOtherSelf       // somebody else than the one it is about
+	LackOtherOwn        // somebody else than who created it
+	LackNever           // nothing: who holds the role gets this by no individual permission
+)
 
 // Seq is the event that says so; 0 where none does, because something never happened.
 func (r Reason) Seq() Seq {
@@ -83,83 +118,4 @@ func (r Reason) Type() EventType {
 		return PermissionAdded
 	}
 	return began[r.Fact.Family]
-}
-
-// Why is the reason as a sentence without a full stop. Times are written by show, in whatever zone it likes.
-func (r Reason) Why(show func(Instant) string) string {
-	iv := r.Interval
-	var b strings.Builder
-	say := func(parts ...string) {
-		for _, p := range parts {
-			b.WriteString(p)
-		}
-	}
-	switch r.State {
-	case NoPermit:
-		return r.Want
-	case Missing:
-		say("this needs ", r.Want)
-		return b.String()
-	}
-	say(r.Fact.describe(iv))
-	switch r.State {
-	case NotYet:
-		say(", but only from ", show(iv.From))
-	case Ended:
-		say(" from ", show(iv.From), ", but not since ", show(iv.Until))
-	default:
-		say(" since ", show(iv.From))
-		if iv.Until != Forever {
-			say(", until ", show(iv.Until))
-		}
-	}
-	return b.String()
-}
-
-// describe says what the fact is, so that "since …" can follow.
-func (f Fact) describe(iv Interval) string {
-	s, o := string(f.Subject), string(f.Object)
-	switch f.Family {
-	case FamilyActive:
-		return s + " has an open account"
-	case FamilyLocked:
-		if iv.Detail != "" {
-			return s + " is locked (" + iv.Detail + ")"
-		}
-		return s + " is locked"
-	case FamilyFailures:
-		return s + " failed to sign in " + iv.Detail + " times in a row"
-	case FamilyErased:
-		return "the personal texts about " + s + " are erased"
-	case FamilyRole:
-		return s + " holds role " + f.Name
-	case FamilyLink:
-		return s + " is linked to " + o + " as " + f.Name
-	case FamilyMember:
-		return s + " is in " + o
-	case FamilyGrant, FamilyGrantRef:
-		return s + " has temporary access of profile " + f.Name + " to " + o
-	case FamilyReview:
-		return "the temporary access " + f.ID + " of " + s + " to " + o + " is reviewed as " + iv.Detail
-	case FamilyException:
-		on, action, _ := strings.Cut(f.Name, " ")
-		whom := "every " + on
-		if f.Object != KindRef(Kind(on)) {
-			whom = o
-		}
-		return s + " has " + action + " on " + whom + " individually " + iv.Detail
-	case FamilyResource:
-		return s + " belongs to " + o + ", created by " + iv.Detail
-	case FamilyCreated:
-		return s + " created " + o
-	case FamilyInvitation:
-		return s + " is invited to " + o
-	case FamilyAdmission:
-		return s + " was let in to " + o
-	case FamilyCallEnded:
-		return s + " is over"
-	case FamilyCatalogue:
-		return "the role catalogue " + iv.Detail + " is in force"
-	}
-	return s
 }

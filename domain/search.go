@@ -332,7 +332,7 @@ func (ev *Evaluator) proposeResources(subject Account, k Kind, actions []Action)
 				continue
 			} else if seen[line] = true; len(s.Roles) > 0 {
 				_, holds, _, err := ev.anyOf(s.Roles, func(r Role) ([]Reason, bool, Instant, error) {
-					return ev.one(roleFact(subject, r), func() string { return "" })
+					return ev.one(roleFact(subject, r), Want{})
 				})
 				if err != nil {
 					return nil, err

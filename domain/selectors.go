@@ -3,18 +3,15 @@ package domain
 // The selectors of a permit line, each held against a subject and a resource: what stands of it or is lacking, and until
 // when that stays so. How lines make a decision is in evaluate.go.
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // a test is one selector, ready to be held against a subject and a resource.
 type test struct {
 	// holds gives what stands or is lacking, whether the selector holds, and until when that stays so by what is known.
 	holds      func(subject Account, res thing) ([]Reason, bool, Instant, error)
 	ofResource bool // it looks at what the resource belongs to
-	// otherwise is what is lacking where it holds in an unless and no fact says so; "" where a fact always does.
-	otherwise string
+	// otherwise is what is lacking where it holds in an unless and no fact says so; LackNothing where a fact always does.
+	otherwise Lack
 }
 
 // selectors lists those of s that ask for something, the cheapest first.
@@ -25,51 +22,51 @@ func (ev *Evaluator) selectors(s *Selectors) []test {
 	}
 	if len(s.Kinds) > 0 {
 		add(false, func(p Account, _ thing) ([]Reason, bool, Instant, error) {
-			return ev.plain(slices.Contains(s.Kinds, p.Kind()), func() string { return string(p) + " to be " + oneOf("a ", s.Kinds) })
+			return ev.plain(slices.Contains(s.Kinds, p.Kind()), Want{Lack: LackKind, Who: p, Of: s})
 		})
-		tests[len(tests)-1].otherwise = "somebody of another kind"
+		tests[len(tests)-1].otherwise = LackOtherKind
 	}
 	if s.Self {
 		add(true, func(p Account, res thing) ([]Reason, bool, Instant, error) {
 			self := p == res.client || res.account && p == Account(res.Resource)
-			return ev.plain(self, func() string { return string(p) + " to be the one it is about" })
+			return ev.plain(self, Want{Lack: LackSelf, Who: p})
 		})
-		tests[len(tests)-1].otherwise = "somebody else than the one it is about"
+		tests[len(tests)-1].otherwise = LackOtherSelf
 	}
 	if s.Own {
 		add(true, func(p Account, res thing) ([]Reason, bool, Instant, error) {
-			return ev.plain(p == res.creator, func() string { return string(p) + " to have created " + string(res.Resource) })
+			return ev.plain(p == res.creator, Want{Lack: LackOwn, Who: p, What: res.Resource})
 		})
-		tests[len(tests)-1].otherwise = "somebody else than who created it"
+		tests[len(tests)-1].otherwise = LackOtherOwn
 	}
 	if len(s.Roles) > 0 {
 		add(false, func(p Account, _ thing) ([]Reason, bool, Instant, error) {
 			return ev.anyOf(s.Roles, func(r Role) ([]Reason, bool, Instant, error) {
-				return ev.one(roleFact(p, r), func() string { return string(p) + " to hold " + oneOf("role ", s.Roles) })
+				return ev.one(roleFact(p, r), Want{Lack: LackRole, Who: p, Of: s})
 			})
 		})
 	}
 	if len(s.Links) > 0 {
 		add(true, func(p Account, res thing) ([]Reason, bool, Instant, error) {
 			if res.client == "" {
-				return ev.plain(false, func() string { return "a protected account" })
+				return ev.plain(false, Want{Lack: LackProtected})
 			}
-			return ev.linked(p, res.client, s.Links)
+			return ev.linked(s.Links, Want{Lack: LackLink, Who: p, What: Resource(res.client), Of: s})
 		})
 	}
 	if len(s.LinkedBy) > 0 {
 		add(false, func(p Account, res thing) ([]Reason, bool, Instant, error) {
-			return ev.linked(Account(res.Resource), p, s.LinkedBy)
+			return ev.linked(s.LinkedBy, Want{Lack: LackLinkedBy, Who: Account(res.Resource), What: Resource(p), Of: s})
 		})
 	}
 	if len(s.Grants) > 0 {
 		add(true, func(p Account, res thing) ([]Reason, bool, Instant, error) {
-			return ev.granted(p, res.client, s.Grants)
+			return ev.granted(s.Grants, Want{Lack: LackGrant, Who: p, What: Resource(res.client), Of: s})
 		})
 	}
 	if s.Invited {
 		add(false, func(p Account, res thing) ([]Reason, bool, Instant, error) {
-			return ev.one(invitationFact(p, res.Resource), func() string { return string(p) + " to be invited to " + string(res.Resource) })
+			return ev.one(invitationFact(p, res.Resource), Want{Lack: LackInvitation, Who: p, What: res.Resource})
 		})
 	}
 	if s.Team {
@@ -84,16 +81,16 @@ func (ev *Evaluator) selectors(s *Selectors) []test {
 	return tests
 }
 
-// plain is a selector that no event can change. want says what is lacking, and is called only where something is.
-func (ev *Evaluator) plain(holds bool, want func() string) ([]Reason, bool, Instant, error) {
+// plain is a selector that no event can change. want says what is lacking where it does not hold.
+func (ev *Evaluator) plain(holds bool, want Want) ([]Reason, bool, Instant, error) {
 	if holds {
 		return nil, true, Forever, nil
 	}
-	return []Reason{{State: Missing, Want: want()}}, false, Forever, nil
+	return []Reason{{State: Missing, Want: want}}, false, Forever, nil
 }
 
 // one holds where the fact does.
-func (ev *Evaluator) one(f Fact, want func() string) ([]Reason, bool, Instant, error) {
+func (ev *Evaluator) one(f Fact, want Want) ([]Reason, bool, Instant, error) {
 	v, err := ev.fact(f)
 	if err != nil {
 		return nil, false, 0, err
@@ -101,7 +98,7 @@ func (ev *Evaluator) one(f Fact, want func() string) ([]Reason, bool, Instant, e
 	if iv, ok := v.At(ev.at); ok {
 		return []Reason{{Fact: f, Interval: iv, State: Stands}}, true, v.until(ev.at), nil
 	}
-	return []Reason{ev.miss(f, v, want())}, false, v.until(ev.at), nil
+	return []Reason{ev.miss(f, v, want)}, false, v.until(ev.at), nil
 }
 
 // anyOf holds where one of the names does: the one that lasts longest. Where none does, the nearest is kept.
@@ -140,9 +137,9 @@ func (b *best) offer(reasons []Reason, holds bool, until Instant, err error) err
 	return nil
 }
 
-// linked holds where from, or a team it is in, has one of the relations to client.
-func (ev *Evaluator) linked(from, client Account, relations []Relation) ([]Reason, bool, Instant, error) {
-	want := func() string { return oneOf("link ", relations) + " from " + string(from) + " to " + string(client) }
+// linked holds where who want is about, or a team it is in, has one of the relations to what want is about.
+func (ev *Evaluator) linked(relations []Relation, want Want) ([]Reason, bool, Instant, error) {
+	from, client := want.Who, Account(want.What)
 	var b best
 	for _, rel := range relations {
 		if err := b.offer(ev.one(linkFact(from, client, rel), want)); err != nil {
@@ -165,7 +162,7 @@ func (ev *Evaluator) linked(from, client Account, relations []Relation) ([]Reaso
 			if in && holds {
 				reasons = append([]Reason{{Fact: h.Fact, Interval: iv, State: Stands}}, reasons...)
 			} else if holds {
-				reasons = append(reasons, ev.miss(h.Fact, h.Version, ""))
+				reasons = append(reasons, ev.miss(h.Fact, h.Version, Want{}))
 			}
 			if err := b.offer(reasons, in && holds, min(until, h.Version.until(ev.at)), err); err != nil {
 				return nil, false, 0, err
@@ -175,10 +172,14 @@ func (ev *Evaluator) linked(from, client Account, relations []Relation) ([]Reaso
 	return b.reasons, b.holds, b.until, nil
 }
 
-// granted holds where the subject has an open grant of one of the profiles for the client.
-func (ev *Evaluator) granted(p, client Account, profiles []Profile) ([]Reason, bool, Instant, error) {
+// granted holds where who want is about has an open grant of one of the profiles for the client that want is about.
+func (ev *Evaluator) granted(profiles []Profile, want Want) ([]Reason, bool, Instant, error) {
+	p, client := want.Who, Account(want.What)
 	var b best
-	none := Reason{State: Missing, Want: "temporary access of " + oneOf("profile ", profiles) + " for " + string(p) + " to " + string(client)}
+	none := Reason{State: Missing, Want: want}
+	if client == "" {
+		none.Want = Want{Lack: LackProtected}
+	}
 	if err := b.offer([]Reason{none}, false, Forever, nil); err != nil || client == "" {
 		return b.reasons, false, Forever, err
 	}
@@ -189,7 +190,7 @@ func (ev *Evaluator) granted(p, client Account, profiles []Profile) ([]Reason, b
 		if h.Fact.Object != client || !slices.Contains(profiles, Profile(h.Fact.Name)) {
 			continue
 		}
-		reasons := []Reason{ev.miss(h.Fact, h.Version, "")}
+		reasons := []Reason{ev.miss(h.Fact, h.Version, Want{})}
 		iv, holds := h.Version.At(ev.at)
 		if holds {
 			reasons[0] = Reason{Fact: h.Fact, Interval: iv, State: Stands}
@@ -203,7 +204,10 @@ func (ev *Evaluator) granted(p, client Account, profiles []Profile) ([]Reason, b
 
 // sameTeam holds where both are in one team.
 func (ev *Evaluator) sameTeam(p, other Account) ([]Reason, bool, Instant, error) {
-	want := string(p) + " and " + string(other) + " to be in one team"
+	want := Want{Lack: LackTeam, Who: p, What: Resource(other)}
+	if other == "" {
+		want = Want{Lack: LackProtected}
+	}
 	b := best{reasons: []Reason{{State: Missing, Want: want}}, until: Forever, any: true}
 	if other == "" {
 		return b.reasons, false, Forever, nil
@@ -234,7 +238,7 @@ func (ev *Evaluator) sameTeam(p, other Account) ([]Reason, bool, Instant, error)
 }
 
 // miss says how a fact that does not hold at the moment falls short of it: over, still to come, or never there.
-func (ev *Evaluator) miss(f Fact, v Version, want string) Reason {
+func (ev *Evaluator) miss(f Fact, v Version, want Want) Reason {
 	over := Reason{Fact: f, State: Missing, Want: want}
 	for _, iv := range v.Intervals {
 		switch {
@@ -248,17 +252,4 @@ func (ev *Evaluator) miss(f Fact, v Version, want string) Reason {
 		}
 	}
 	return over
-}
-
-// oneOf writes "role therapist or supervisor".
-func oneOf[S ~string](prefix string, names []S) string {
-	var b strings.Builder
-	b.WriteString(prefix)
-	for i, n := range names {
-		if i > 0 {
-			b.WriteString(" or ")
-		}
-		b.WriteString(string(n))
-	}
-	return b.String()
 }

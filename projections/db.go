@@ -138,7 +138,8 @@ func (db *DB) Close() error {
 }
 
 // Ledger gives the organisation's projections, the same every time. An organisation nothing is known of has empty ones.
-// It fails with domain.Integrity where they are in a format that this program does not read.
+// It fails with domain.Integrity where they are in a format that this program does not read; an older one it tells by
+// Position.Outdated.
 func (db *DB) Ledger(org domain.Org) (*Ledger, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()

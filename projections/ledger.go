@@ -24,6 +24,7 @@ type Position struct {
 	RecordedAt domain.Instant // its time
 	Stream     time.Time      // when the stream that they were made from was created; zero: not yet said
 	Building   bool           // an import or rebuild is under way, so they are not to be asked or continued as they are
+	Outdated   bool           // an older program wrote them, in a format without all that this one asks for: wipe them
 }
 
 // A Ledger is safe for use by any goroutine, but Bind and Wipe are its writer's: whoever uses its Head.
@@ -66,9 +67,9 @@ func (l *Ledger) readPosition() (Position, error) {
 		return Position{}, failure(l.org, "read the position", err)
 	}
 	defer closer.Close()
-	if len(value) > 0 && value[0] != format {
+	if len(value) > 0 && (value[0] == 0 || value[0] > format) {
 		return Position{}, domain.Errorf(domain.Integrity, "projections_format",
-			"projections of %s are in format %d, this program reads format %d: rebuild them from the log", l.org, value[0], format)
+			"projections of %s are in format %d, this program reads up to %d: run the newer program that wrote them, or rebuild them from the log", l.org, value[0], format)
 	}
 	p, err := readPosition(value)
 	if err != nil {

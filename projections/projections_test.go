@@ -332,14 +332,14 @@ func TestDamagedTables(t *testing.T) {
 	wantFailure(t, "projections in a damaged table", errorOf(db.Ledger("acme")), domain.Integrity)
 }
 
-func TestUnknownFormatNamesTheWayOut(t *testing.T) {
+func TestLaterFormatNamesTheWayOut(t *testing.T) {
 	fs := vfs.NewMem()
 	db := open(t, fs)
 	l := ledger(t, db, "acme")
 	ok(t, l.Bind(time.Unix(1, 0), false))
 	value := appendPosition(nil, l.Position())
 	value[0] = format + 1
-	ok(t, db.pebble.Set(l.keys.position(nil), append(value, "and what format 2 has more"...), pebble.NoSync))
+	ok(t, db.pebble.Set(l.keys.position(nil), append(value, "and what a later format has more"...), pebble.NoSync))
 	ok(t, db.Close())
 	db = open(t, fs)
 	t.Cleanup(func() { ok(t, db.Close()) })
@@ -347,6 +347,35 @@ func TestUnknownFormatNamesTheWayOut(t *testing.T) {
 	wantFailure(t, "projections of a later format", err, domain.Integrity)
 	if err != nil && !strings.Contains(err.Error(), "rebuild") {
 		t.Errorf("projections of a later format: got %q, want it to say that they are to be rebuilt", err)
+	}
+}
+
+// An older format is told, with all that says which log it was made from, and gone with a wipe.
+func TestOlderFormatIsOutdated(t *testing.T) {
+	fs := vfs.NewMem()
+	db := open(t, fs)
+	l := ledger(t, db, "acme")
+	ok(t, l.Bind(time.Unix(7, 0), false))
+	apply(t, l.Head(), events(&domain.AccountOpening{Account: anna})...)
+	ok(t, l.Head().Commit(1))
+	want := l.Position()
+	value := appendPosition(nil, want)
+	value[0] = format - 1
+	ok(t, db.pebble.Set(l.keys.position(nil), value, pebble.NoSync))
+	ok(t, db.Close())
+	db = open(t, fs)
+	l = ledger(t, db, "acme")
+	want.Outdated = true
+	if got := l.Position(); got != want {
+		t.Errorf("position of the format before: got %+v, want %+v", got, want)
+	}
+	ok(t, l.Wipe())
+	ok(t, l.Bind(time.Unix(7, 0), false))
+	ok(t, db.Close())
+	db = open(t, fs)
+	t.Cleanup(func() { ok(t, db.Close()) })
+	if got, want := ledger(t, db, "acme").Position(), (Position{Stream: time.Unix(7, 0).UTC()}); got != want {
+		t.Errorf("position after wiping and closing: got %+v, want %+v", got, want)
 	}
 }
 

@@ -13,8 +13,11 @@ import (
 )
 
 // format is the number of the layout of keys and values. Projections follow from the log, so an older format is never
-// converted: it is refused, and rebuilt.
-const format = 1
+// converted: it is wiped and made again. Which facts are stored, and where, is part of it:
+//
+//	1  the first
+//	2  what a grant id stands for lies near domain.GrantsRef too
+const format = 2
 
 // errDamaged is a value that can't be read; who reads it says which one.
 var errDamaged = errors.New("the value can't be decoded")
@@ -174,12 +177,13 @@ func appendPosition(b []byte, p Position) []byte {
 	return append(b, p.EventID...)
 }
 
-// readPosition reads what appendPosition wrote in this format; the caller has looked at the first byte.
+// readPosition reads what appendPosition wrote in this format or an older one, which all have the same position; the caller
+// has refused others.
 func readPosition(value []byte) (Position, error) {
 	r := decoder{rest: value}
-	r.byte()
+	outdated := r.byte() < format
 	bits := r.byte()
-	p := Position{Building: bits&isBuilding != 0}
+	p := Position{Building: bits&isBuilding != 0, Outdated: outdated}
 	p.Seq = domain.Seq(r.uvarint())
 	p.RecordedAt = domain.Instant(r.varint())
 	if bits&hasStream != 0 {

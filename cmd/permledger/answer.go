@@ -18,8 +18,11 @@ type answer struct {
 	ValidUntil *string `json:"valid_until"`
 	Basis      []basis `json:"basis"`
 	Why        string  `json:"why"`
-	Events     []event `json:"events"`
-	Catalogue  *struct {
+	// What explain alone has.
+	Sentence  string   `json:"sentence"`
+	Ways      []string `json:"ways"`
+	Events    []event  `json:"events"`
+	Catalogue *struct {
 		Name    string `json:"name"`
 		Version int    `json:"version"`
 		Line    int    `json:"line"`
@@ -46,7 +49,7 @@ type event struct {
 
 // asOf says which moment an answer is about and by what knowledge, and what it is not. Every answer has it.
 func (s *screen) asOf(at string, known uint64) {
-	s.dim("As of %s, known at seq %d. This is who could, not who did.", s.moment(at), known)
+	s.dim(s.words.asOf, s.moment(at), known)
 }
 
 // because prints a basis, a sentence and its seq each, under a header.
@@ -59,7 +62,7 @@ func (s *screen) because(header string, basis []basis) {
 		rows[i] = []string{seq(b.Seq), s.local(b.Why)}
 	}
 	s.line("")
-	s.table([]string{"SEQ", header}, rows, 1)
+	s.table([]string{s.words.seq, header}, rows, 1)
 }
 
 // by puts the basis of one result in a cell. What every sentence of it would say of the subject is left out.
@@ -88,11 +91,11 @@ func (s *screen) events(events []event) {
 	for i, e := range events {
 		reason := e.Reason
 		if reason == "" && e.SealedFor != "" {
-			reason = "(erased)"
+			reason = s.words.erased
 		}
 		rows[i] = []string{seq(e.Seq), s.time(e.RecordedAt), s.sentence(e), e.Actor, printable(reason)}
 	}
-	s.table([]string{"SEQ", "RECORDED", "EVENT", "ACTOR", "REASON"}, rows, 2, 3, 4)
+	s.table([]string{s.words.seq, s.words.recorded, s.words.event, s.words.actor, s.words.reason}, rows, 2, 3, 4)
 }
 
 func plural(n int, one, many string) string {

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -89,6 +90,7 @@ func (a *app) decision(ctx context.Context, verb string, args []string, f *decis
 	if err != nil {
 		return err
 	}
+	a.global.lang.set(q)
 	return a.question(ctx, verb, q, func(s *screen, body []byte) error {
 		var d answer
 		if err := read(body, &d); err != nil {
@@ -111,27 +113,37 @@ func (a *app) decision(ctx context.Context, verb string, args []string, f *decis
 
 // decision shows a yes or a no with all that came with it.
 func (s *screen) decision(d *answer) {
-	line, header := "By", "BECAUSE"
-	if d.Decision {
-		s.line("%s: %s may %s %s", s.verdict(true), d.Subject, d.Action, d.Resource)
+	w := s.words
+	verdict, line, header := w.may, w.line, w.because
+	if !d.Decision {
+		verdict, line, header = w.mayNot, w.nearest, w.whatThereIs
+	}
+	if _, rest, ok := strings.Cut(d.Sentence, ": "); ok { // explained: it has the verdict and the why in it
+		s.line("%s: %s", s.verdict(d.Decision), s.local(rest))
 	} else {
-		line, header = "Nearest to a yes is", "WHAT THERE IS"
-		s.line("%s: %s may not %s %s", s.verdict(false), d.Subject, d.Action, d.Resource)
+		s.line(verdict, s.verdict(d.Decision), d.Subject, d.Action, d.Resource)
 		if d.Why != "" {
-			s.line("Why not: %s.", s.local(d.Why))
+			s.line(w.whyNot, s.local(d.Why))
 		}
 	}
 	if d.ValidUntil != nil {
-		s.line("By what is known, until %s.", s.time(*d.ValidUntil))
+		s.line(w.until, s.time(*d.ValidUntil))
 	}
 	s.because(header, d.Basis)
 	if len(d.Events) > 0 {
 		s.line("")
 		s.events(d.Events)
 	}
+	if len(d.Ways) > 0 {
+		s.line("")
+		s.line("%s", w.ways)
+		for _, way := range d.Ways {
+			s.line("- %s", way)
+		}
+	}
 	s.line("")
 	if c := d.Catalogue; c != nil && c.Line > 0 {
-		s.dim("%s line %d of role catalogue %s, version %d.", line, c.Line, c.Name, c.Version)
+		s.dim(line, c.Line, c.Name, c.Version)
 	}
 	s.asOf(d.AsOf, d.KnownAtSeq)
 }

@@ -127,6 +127,15 @@ func (c *client) get(ctx context.Context, question string, q url.Values) ([]byte
 	return c.ask(ctx, http.MethodGet, path, nil)
 }
 
+// post sends a body to one of the organisation's paths.
+func (c *client) post(ctx context.Context, path string, q url.Values, body []byte) ([]byte, error) {
+	path = "/orgs/" + string(c.org) + "/" + path
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return c.ask(ctx, http.MethodPost, path, body)
+}
+
 // ask gives the whole body of a 200. It is read to its end before anything is printed, because an answer that was cut
 // must not look like one. Errors: what the service says, as the kind of failure that its status stands for;
 // Unreachable where there is no permledger.

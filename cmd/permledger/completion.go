@@ -82,6 +82,26 @@ func (a *app) completeWhat(cmd *cobra.Command, args []string, typed string) (com
 	return a.completeQuestion(cmd, args, typed)
 }
 
+// completeAccount offers the kinds that ACCOUNT begins with.
+func (a *app) completeAccount(cmd *cobra.Command, args []string, typed string) (completions, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.complete(cmd, typed, kindsOf, ":")
+}
+
+// completeRoles is for ROLE.
+func (a *app) completeRoles(cmd *cobra.Command, args []string, typed string) (completions, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.complete(cmd, typed, rolesOf, "")
+}
+
+func (a *app) completeProfiles(cmd *cobra.Command, _ []string, typed string) (completions, cobra.ShellCompDirective) {
+	return a.complete(cmd, typed, profilesOf, "")
+}
+
 func (a *app) completeKinds(cmd *cobra.Command, _ []string, typed string) (completions, cobra.ShellCompDirective) {
 	return a.complete(cmd, typed, kindsOf, "")
 }
@@ -137,6 +157,20 @@ func typesOf(c *domain.Catalogue) []string {
 		types = append(types, string(t))
 	}
 	return types
+}
+
+func rolesOf(c *domain.Catalogue) []string { return sortedNames(c.Roles) }
+
+func profilesOf(c *domain.Catalogue) []string { return sortedNames(c.Grants) }
+
+// sortedNames gives the keys of a part of the catalogue.
+func sortedNames[K ~string, V any](of map[K]V) []string {
+	var names []string
+	for name := range of {
+		names = append(names, string(name))
+	}
+	slices.Sort(names)
+	return names
 }
 
 // actionsOf gives the actions on any type, each once.

@@ -131,7 +131,7 @@ func (a *app) writeDemo(ctx context.Context, dir string) error {
 
 // showDemo prints the questions and what the service at base answers, and how to go on.
 func (a *app) showDemo(ctx context.Context, base, dir string, keep, once bool) error {
-	there := globals{zone: a.global.zone}
+	there := globals{zone: a.global.zone, lang: a.global.lang}
 	if base != defaultServer {
 		there.server = base
 	}
@@ -152,7 +152,7 @@ func (a *app) showDemo(ctx context.Context, base, dir string, keep, once bool) e
 	s.line("")
 	switch {
 	case once && keep:
-		kept := globals{data: dir, zone: there.zone}
+		kept := globals{data: dir, zone: there.zone, lang: there.lang}
 		s.line("It is all in %s. Ask on, e.g.", dir)
 		s.next(kept.again("what", "professional:emre"))
 	case once:
@@ -186,6 +186,9 @@ func (a *app) ask(ctx context.Context, there *globals, words []string) error {
 	args = append(args, "--tz", there.zone.String())
 	if there.server != "" {
 		args = append(args, "--server", there.server)
+	}
+	if lang := there.lang.String(); lang != "" {
+		args = append(args, "--lang", lang)
 	}
 	if a.global.noColor {
 		args = append(args, "--no-color")

@@ -26,6 +26,7 @@ type globals struct {
 	json    bool
 	noColor bool
 	zone    zone
+	lang    language
 }
 
 func (g *globals) register(root *cobra.Command) {
@@ -36,6 +37,9 @@ func (g *globals) register(root *cobra.Command) {
 	f.BoolVar(&g.json, "json", false, "print one JSON document, the same as over HTTP")
 	f.BoolVar(&g.noColor, "no-color", false, "no colours; NO_COLOR in the environment does the same")
 	f.Var(&g.zone, "tz", "time zone for times without an offset and for what is shown, e.g. Europe/Amsterdam (default the local one)")
+	f.Var(&g.lang, "lang", "language of answers, en or nl; "+langEnv+" in the environment does the same (default en)")
+	root.PersistentPreRunE = g.lang.readEnvironment
+	root.RegisterFlagCompletionFunc("lang", cobra.FixedCompletions([]string{"en", "nl"}, cobra.ShellCompDirectiveNoFileComp))
 	root.RegisterFlagCompletionFunc("org", cobra.NoFileCompletions)
 	root.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions)
 	root.RegisterFlagCompletionFunc("tz", cobra.FixedCompletions([]string{"UTC", "Europe/Amsterdam"}, cobra.ShellCompDirectiveNoFileComp))
@@ -190,7 +194,7 @@ func checkResource(s string) error {
 // again gives the command line that asks the verb with these arguments of the same ledger, to be pasted into a shell.
 func (g *globals) again(verb string, args ...string) string {
 	words := append([]string{"permledger", verb}, args...)
-	for _, f := range [][2]string{{"--data", g.data}, {"--server", g.server}, {"--org", g.org}, {"--tz", g.zone.String()}} {
+	for _, f := range [][2]string{{"--data", g.data}, {"--server", g.server}, {"--org", g.org}, {"--tz", g.zone.String()}, {"--lang", g.lang.String()}} {
 		if f[1] != "" {
 			words = append(words, f[0], f[1])
 		}

@@ -55,7 +55,7 @@ With --at or --known-at: what had been recorded by then.`,
 					s.events(d.Events)
 					s.line("")
 				}
-				s.line("%s about %s.", capital(plural(len(d.Events), "event", "events")), d.About)
+				s.line("%s", s.words.history.of(len(d.Events), d.About))
 				s.asOf(d.AsOf, d.KnownAtSeq)
 				if d.Next != nil && *d.Next != 0 {
 					on := append([]string{args[0], "--after", fmt.Sprint(*d.Next)}, m.args()...)

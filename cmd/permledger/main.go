@@ -94,7 +94,7 @@ A verb opens a data directory itself (--data DIR) or asks a running service (--s
 		&cobra.Group{ID: groupLedger, Title: "The ledger:"},
 	)
 	root.AddCommand(
-		newCheckCommand(a), newExplainCommand(a), newWhoCommand(a), newWhatCommand(a), newHistoryCommand(a), newDemoCommand(a),
+		newCheckCommand(a), newExplainCommand(a), newWhoCommand(a), newWhatCommand(a), newHoldersCommand(a), newRolesCommand(a), newGrantsCommand(a), newHistoryCommand(a), newDemoCommand(a),
 		newInitCommand(a), newImportCommand(a), newRecordCommand(a), newServeCommand(a), newCatalogueCommand(a),
 		newVersionCommand(a), newExitCodesTopic(), newTimesTopic(),
 	)

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,7 +25,10 @@ type command struct {
 }
 
 func newRecordCommand(a *app) *cobra.Command {
-	var actor, reason, id, source string
+	var (
+		actor, reason, id, source string
+		dry                       dryRun
+	)
 	cmd := &cobra.Command{
 		Use:     "record --actor ACCOUNT COMMAND key=value…",
 		Short:   "Record a command, if the actor may",
@@ -35,6 +37,7 @@ func newRecordCommand(a *app) *cobra.Command {
 an action on the account that it is about (exit code 4 where not), and it must not contradict what stands (1).
 
 A value may be @FILE, for the contents of a file. The times from and until are written as --at is.
+With --dry-run nothing is recorded: it says who would gain and lose what, and warns of what people would want to know.
 With --id, the same command sent again gives the same answer and records nothing.`,
 		Example: `  permledger record --actor professional:root account.open account=professional:anna
   permledger record --actor professional:root role.assign principal=professional:anna role=therapist
@@ -43,6 +46,9 @@ With --id, the same command sent again gives the same answer and records nothing
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return domain.Errorf(domain.Malformed, "bad_arguments", "record: the command is missing; want COMMAND key=value…, see permledger record --help")
+			}
+			if err := dry.check(); err != nil {
+				return err
 			}
 			if actor == "" {
 				return domain.Errorf(domain.Malformed, "bad_flag", "record: --actor is missing; say who does it, e.g. --actor professional:root")
@@ -62,7 +68,10 @@ With --id, the same command sent again gives the same answer and records nothing
 				return err
 			}
 			return a.withClient(cmd.Context(), func(c *client) error {
-				got, err := c.ask(cmd.Context(), http.MethodPost, "/orgs/"+string(c.org)+"/commands", body)
+				if dry.run {
+					return a.preview(cmd.Context(), c, body, dry)
+				}
+				got, err := c.post(cmd.Context(), "commands", nil, body)
 				if err != nil {
 					return err
 				}
@@ -70,6 +79,7 @@ With --id, the same command sent again gives the same answer and records nothing
 			})
 		},
 	}
+	dry.register(cmd)
 	cmd.Flags().StringVar(&actor, "actor", "", "the account that does it")
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept encrypted, for the person it is about")
 	cmd.Flags().StringVar(&id, "id", "", "your own key for this command: sent again, it is recorded once")
@@ -109,18 +119,11 @@ func commandData(name domain.Action, args []string, z *zone) (json.RawMessage, e
 		}
 		pairs[i] = [2]string{key, value}
 	}
-	data, err := domain.DataFields(typ, pairs)
+	data, err := domain.CommandData(typ, pairs)
 	if err != nil {
 		return nil, domain.Errorf(domain.Malformed, "bad_data", "%s: %v; its keys are %s", name, err, strings.Join(fieldList(name), " "))
 	}
-	// The event's form is the one that is written anywhere, so the data is taken out of an event.
-	shown, err := json.Marshal(&domain.Event{Type: typ, Data: data})
-	if err != nil {
-		return nil, err
-	}
-	var e struct{ Data json.RawMessage }
-	err = json.Unmarshal(shown, &e)
-	return e.Data, err
+	return data, nil
 }
 
 // fieldValue reads @FILE, and the times that a fact holds between.
@@ -177,6 +180,7 @@ var fieldHelp = map[string]string{
 	"cause":        "why, in a word",
 	"guest":        "the guest's account, e.g. guest:g1",
 	"call":         "the call, e.g. call:k1",
+	"link":         "the secret of a one-time link, 16 to 128 characters; only a hash of it is kept",
 	"corrects":     "the seq of the event that is wrong",
 	"void":         "true: it never was",
 	"display_name": "how people call it; kept encrypted",
@@ -223,7 +227,7 @@ func (a *app) showRecorded(s *screen, body []byte) error {
 		return nil
 	}
 	for _, e := range d.Events {
-		s.line("Recorded as seq %d at %s: %s.", e.Seq, s.time(e.RecordedAt), s.sentence(e))
+		s.line(s.words.recordedAs, e.Seq, s.time(e.RecordedAt), s.sentence(e))
 	}
 	if about := d.Events[0].about(); about != "" {
 		s.next(a.global.again("history", about))

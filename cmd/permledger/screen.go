@@ -22,10 +22,11 @@ type screen struct {
 	tty   bool
 	width int // columns of the terminal; 0 where it is none
 	zone  *time.Location
+	words *words
 }
 
 func (a *app) screen() *screen {
-	s := &screen{w: bufio.NewWriter(a.out), zone: a.global.zone.location()}
+	s := &screen{w: bufio.NewWriter(a.out), zone: a.global.zone.location(), words: a.global.lang.words()}
 	s.width, s.tty = terminal(a.out)
 	if s.tty && a.global.colours() {
 		text.EnableColors()
@@ -65,7 +66,7 @@ func (s *screen) dim(format string, args ...any) {
 
 // next prints the next useful command. It is not wrapped, to be pasted whole.
 func (s *screen) next(command string) {
-	fmt.Fprintln(s.w, text.Colors{text.Faint}.Sprint("Next: "+command))
+	fmt.Fprintln(s.w, text.Colors{text.Faint}.Sprint(s.words.next+command))
 }
 
 func (s *screen) styled(c text.Colors, l string) {
@@ -80,9 +81,9 @@ func (s *screen) styled(c text.Colors, l string) {
 // verdict is a yes or a no.
 func (s *screen) verdict(yes bool) string {
 	if yes {
-		return text.Colors{text.Bold, text.FgGreen}.Sprint("Yes")
+		return text.Colors{text.Bold, text.FgGreen}.Sprint(s.words.yes)
 	}
-	return text.Colors{text.Bold, text.FgRed}.Sprint("No")
+	return text.Colors{text.Bold, text.FgRed}.Sprint(s.words.no)
 }
 
 // minWidth is what a column keeps when the terminal is narrow.

@@ -12,8 +12,8 @@ import (
 	"github.com/permledger/permledger/domain"
 )
 
-// sentences says each type of event; {field} is a field of its data.
-var sentences = map[domain.EventType]string{
+// englishEvents says each type of event; {field} is a field of its data.
+var englishEvents = map[domain.EventType]string{
 	domain.CatalogueAdopted:   "role catalogue {catalogue} version {version} was adopted",
 	domain.AccountOpened:      "{account} was opened",
 	domain.AccountDeactivated: "{account} was deactivated",
@@ -45,27 +45,64 @@ var sentences = map[domain.EventType]string{
 	domain.SubjectErased:      "the personal texts about {account} were erased",
 }
 
+var dutchEvents = map[domain.EventType]string{
+	domain.CatalogueAdopted:   "rollencatalogus {catalogue} versie {version} is vastgesteld",
+	domain.AccountOpened:      "{account} is geopend",
+	domain.AccountDeactivated: "{account} is gedeactiveerd",
+	domain.AccountReactivated: "{account} is opnieuw geactiveerd",
+	domain.RoleAssigned:       "{principal} heeft de rol {role} gekregen",
+	domain.RoleRevoked:        "{principal} is de rol {role} kwijtgeraakt",
+	domain.CaseloadLinked:     "{principal} is als {relation} gekoppeld aan {client}",
+	domain.CaseloadUnlinked:   "{principal} is als {relation} losgekoppeld van {client}",
+	domain.TeamJoined:         "{member} is in {team} gekomen",
+	domain.TeamLeft:           "{member} is uit {team} gegaan",
+	domain.AccessGranted:      "{principal} heeft tijdelijke toegang ({profile}) tot {client} gekregen, toegang {grant}",
+	domain.AccessRevoked:      "tijdelijke toegang {grant} is ingetrokken",
+	domain.AccessReviewed:     "tijdelijke toegang {grant} is beoordeeld als {verdict}",
+	domain.PermissionAdded:    "{principal} heeft het individuele recht {action} bij {on} gekregen",
+	domain.PermissionWithheld: "aan {principal} is het recht {action} bij {on} individueel ontzegd",
+	domain.PermissionRestored: "de individuele regeling van {principal} voor {action} bij {on} is opgeheven",
+	domain.ResourceRegistered: "{resource} is geregistreerd voor {client}, aangemaakt door {created_by}",
+	domain.ResourceRemoved:    "{resource} is verwijderd",
+	domain.SigninFailed:       "{principal} kon niet inloggen",
+	domain.SigninSucceeded:    "{principal} is na mislukte pogingen ingelogd",
+	domain.AccountLocked:      "{principal} is geblokkeerd",
+	domain.AccountUnlocked:    "{principal} is gedeblokkeerd",
+	domain.GuestInvited:       "{guest} is uitgenodigd voor {call}",
+	domain.GuestAdmitted:      "{guest} is toegelaten tot {call}",
+	domain.CallEnded:          "{call} is afgelopen",
+	domain.FactCorrected:      "wat seq {corrects} zegt is gecorrigeerd",
+	domain.ValidityStarted:    "wat seq {of} zegt is ingegaan",
+	domain.ValidityEnded:      "wat seq {of} zegt is verlopen",
+	domain.SubjectErased:      "de persoonlijke teksten over {account} zijn gewist",
+}
+
 // sentence says what an event says, with what its data has beyond the sentence behind it.
 func (s *screen) sentence(e event) string {
-	text, known := sentences[domain.EventType(e.Type)]
+	text, known := s.words.events[domain.EventType(e.Type)]
 	if !known {
 		text = e.Type
 	}
 	var extra []string
 	for _, name := range slices.Sorted(maps.Keys(e.Data)) {
 		value := printable(fmt.Sprint(e.Data[name]))
+		if said := s.words.verdicts[value]; said != "" && name == "verdict" {
+			value = said
+		}
 		if strings.Contains(text, "{"+name+"}") {
 			text = strings.ReplaceAll(text, "{"+name+"}", value)
 			continue
 		}
 		switch name {
 		case "document", "digest": // the catalogue itself; permledger catalogue show has it
-		case "from", "until":
-			extra = append(extra, name+" "+s.time(value))
+		case "from":
+			extra = append(extra, fmt.Sprintf(s.words.from, s.time(value)))
+		case "until":
+			extra = append(extra, fmt.Sprintf(s.words.ends, s.time(value)))
 		case "client":
-			extra = append(extra, "for "+value)
+			extra = append(extra, fmt.Sprintf(s.words.client, value))
 		case "void":
-			extra = append(extra, "it never was")
+			extra = append(extra, s.words.void)
 		case "cause":
 			extra = append(extra, value)
 		case "display_name":

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -24,18 +25,20 @@ func TestEveryEventHasASentence(t *testing.T) {
 			}
 		}
 	}
-	if len(types) != len(sentences) {
-		t.Errorf("%d types of event and %d sentences, want one each", len(types), len(sentences))
-	}
-	s := &screen{zone: time.UTC}
-	for _, typ := range types {
-		data := map[string]any{}
-		for _, f := range domain.FieldNames(typ) {
-			data[f.Name] = "<" + f.Name + ">"
+	for _, w := range []*words{&english, &dutch} {
+		if len(types) != len(w.events) {
+			t.Errorf("%s: %d types of event and %d sentences, want one each", w.yes, len(types), len(w.events))
 		}
-		got := s.sentence(event{Type: string(typ), Data: data})
-		if sentences[typ] == "" || strings.ContainsAny(got, "{}") {
-			t.Errorf("%s: got %q, want a sentence with every field filled in", typ, got)
+		s := &screen{zone: time.UTC, words: w}
+		for _, typ := range types {
+			data := map[string]any{}
+			for _, f := range domain.FieldNames(typ) {
+				data[f.Name] = "<" + f.Name + ">"
+			}
+			got := s.sentence(event{Type: string(typ), Data: data})
+			if w.events[typ] == "" || strings.ContainsAny(got, "{}") {
+				t.Errorf("%s, %s: got %q, want a sentence with every field filled in", w.yes, typ, got)
+			}
 		}
 	}
 }
@@ -45,7 +48,7 @@ func TestSentence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &screen{zone: amsterdam}
+	s := &screen{zone: amsterdam, words: &english}
 	for _, c := range []struct {
 		e    event
 		want string
@@ -62,8 +65,48 @@ func TestSentence(t *testing.T) {
 			t.Errorf("%s %v: got %q, want %q", c.e.Type, c.e.Data, got, c.want)
 		}
 	}
+	nl := &screen{zone: amsterdam, words: &dutch}
+	for _, c := range []struct {
+		e    event
+		want string
+	}{
+		{event{Type: "role.assigned", Data: map[string]any{"principal": "professional:anna", "role": "therapist", "from": "2026-01-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"}},
+			"professional:anna heeft de rol therapist gekregen, vanaf 2026-01-01 01:00:00 CET, tot 2026-07-01 02:00:00 CEST"},
+		{event{Type: "fact.corrected", Data: map[string]any{"corrects": 9, "void": true}}, "wat seq 9 zegt is gecorrigeerd, het is nooit zo geweest"},
+		{event{Type: "access.reviewed", Data: map[string]any{"grant": "g1", "verdict": "justified"}}, "tijdelijke toegang g1 is beoordeeld als terecht"},
+		{event{Type: "permission.withheld", Data: map[string]any{"principal": "professional:anna", "on": "client", "action": "view", "client": "client:c1"}},
+			"aan professional:anna is het recht view bij client individueel ontzegd, voor client:c1"},
+	} {
+		if got := nl.sentence(c.e); got != c.want {
+			t.Errorf("nl %s %v: got %q, want %q", c.e.Type, c.e.Data, got, c.want)
+		}
+	}
 	why := "professional:anna holds role therapist since 2026-01-06T10:00:01.5Z, until 2026-07-01T00:00:00.000Z"
 	if got, want := s.local(why), "professional:anna holds role therapist since 2026-01-06 11:00:01 CET, until 2026-07-01 02:00:00 CEST"; got != want {
 		t.Errorf("local(%q): got %q, want %q", why, got, want)
+	}
+}
+
+// Nothing of a language's table may be forgotten: an empty text would show as nothing at all.
+func TestEveryWordIsThereInEveryLanguage(t *testing.T) {
+	for _, w := range []*words{&english, &dutch} {
+		v := reflect.ValueOf(*w)
+		for i := range v.NumField() {
+			if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "verdicts" {
+				t.Errorf("%s: %s is missing", w.yes, name)
+			}
+		}
+	}
+	for _, c := range []struct {
+		n    int
+		want string
+	}{
+		{0, "Geen enkel account mag view bij client:c1."},
+		{1, "1 account mag view bij client:c1."},
+		{7, "7 accounts mogen view bij client:c1."},
+	} {
+		if got := dutch.who.of(c.n, "view", "client:c1", ""); got != c.want {
+			t.Errorf("who of %d: got %q, want %q", c.n, got, c.want)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -85,6 +86,38 @@ func TestTerminal(t *testing.T) {
 		for _, word := range []string{"access.grant,", "account.open", "therapist"} {
 			if !strings.Contains(got, word) {
 				t.Errorf("on %d columns: got\n%s\nwant all of the answer, with %q", columns, got, word)
+			}
+		}
+	}
+}
+
+// A role catalogue of 21 roles is read on 80 columns too: a matrix that is wider has the roles beside its actions.
+func TestCatalogueOnTerminal(t *testing.T) {
+	for _, c := range []struct {
+		columns   uint16
+		catalogue string
+		want      []string // lines, by their first words
+	}{
+		{80, "precision-teaching", []string{
+			"on measurement REACH WHO",
+			"view all, unless caseload tier_1, tier_2, tier_3, tier_4",
+			"on group create_groups", // narrow enough
+		}},
+		{80, "minddistrict", []string{"on client REACH WHO", "view_record caseload supervisor, therapist", "emergency therapist", "self any client"}},
+		{90, "minddistrict", []string{"on client application_ secretary supervisor therapist any any", "manager client friend", "view_record - - caseload caseload self -"}},
+		{110, "minddistrict", []string{"on client application_manager secretary supervisor therapist any client any friend"}},
+	} {
+		got := onTerminal(t, c.columns, []string{"NO_COLOR=1"}, "catalogue", "show", c.catalogue)
+		var lines []string
+		for line := range strings.Lines(got) {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > int(c.columns) {
+				t.Errorf("%s on %d columns: %d in %q, want it to fit", c.catalogue, c.columns, n, line)
+			}
+			lines = append(lines, strings.Join(strings.Fields(line), " "))
+		}
+		for _, want := range c.want {
+			if !slices.Contains(lines, want) {
+				t.Errorf("%s on %d columns: got\n%s\nwant a line %q", c.catalogue, c.columns, got, want)
 			}
 		}
 	}

@@ -49,6 +49,7 @@ A type whose resources are not listed one by one stands as type:*.`,
 				return err
 			}
 			p.set(q)
+			a.global.lang.set(q)
 			return a.question(cmd.Context(), "what", q, func(s *screen, body []byte) error {
 				var d struct {
 					whole
@@ -71,12 +72,12 @@ A type whose resources are not listed one by one stands as type:*.`,
 				for i, r := range d.Results {
 					rows[i] = []string{r.Resource, strings.Join(r.Actions, ", "), s.by(d.Subject, r.Basis)}
 				}
-				s.list(rows, []string{"RESOURCE", "MAY", "BY"}, 1, 2)
+				s.list(rows, []string{s.words.resource, s.words.mayDo, s.words.by}, 1, 2)
 				more := ""
 				if d.Next != "" {
-					more = " on this page"
+					more = s.words.onThisPage
 				}
-				s.line("%s within reach of %s%s.", capital(plural(len(rows), "resource is", "resources are")), d.Subject, more)
+				s.line("%s", s.words.what.of(len(rows), d.Subject, more))
 				s.asOf(d.AsOf, d.KnownAtSeq)
 				switch {
 				case d.Next != "":

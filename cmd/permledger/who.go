@@ -4,7 +4,6 @@ package main
 
 import (
 	"net/url"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -79,6 +78,7 @@ func newWhoCommand(a *app) *cobra.Command {
 				return err
 			}
 			p.set(q)
+			a.global.lang.set(q)
 			return a.question(cmd.Context(), "who", q, func(s *screen, body []byte) error {
 				var d struct {
 					whole
@@ -101,12 +101,12 @@ func newWhoCommand(a *app) *cobra.Command {
 				for i, r := range d.Results {
 					rows[i] = []string{r.Subject, s.by(r.Subject, r.Basis)}
 				}
-				s.list(rows, []string{"ACCOUNT", "BY"}, 1)
+				s.list(rows, []string{s.words.account, s.words.by}, 1)
 				more := ""
 				if d.Next != "" {
-					more = " on this page"
+					more = s.words.onThisPage
 				}
-				s.line("%s may %s %s%s.", capital(plural(len(rows), "account", "accounts")), d.Action, d.Resource, more)
+				s.line("%s", s.words.who.of(len(rows), d.Action, d.Resource, more))
 				s.asOf(d.AsOf, d.KnownAtSeq)
 				switch {
 				case d.Next != "":
@@ -146,12 +146,4 @@ func (s *screen) list(rows [][]string, headers []string, flexible ...int) {
 	}
 	s.table(headers, rows, flexible...)
 	s.line("")
-}
-
-// capital is a count that begins a sentence.
-func capital(count string) string {
-	if rest, ok := strings.CutPrefix(count, "0 "); ok {
-		return "No " + rest
-	}
-	return count
 }

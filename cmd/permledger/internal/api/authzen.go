@@ -221,7 +221,7 @@ func (s *sitting) evaluate(q query) (verdict, error) {
 	case d.Allowed:
 		return verdict{Decision: true}, nil
 	}
-	return denied(why(d)), nil
+	return denied(a.teller().WhyNot(d)), nil
 }
 
 // readRequest reads an AuthZEN request and finds the ledger it is for.

@@ -18,6 +18,7 @@ type asking struct {
 	l *ledger.Ledger
 	*ledger.Asked
 	ev    *domain.Evaluator
+	lang  domain.Lang   // of the sentences; English where it is not set
 	today *ledger.Asked // as of the newest event; see now
 }
 
@@ -194,9 +195,14 @@ type basisEntry struct {
 	Why  string           `json:"why"`
 }
 
+// teller says why in the language asked for, with the titles of the moment's catalogue.
+func (a *asking) teller() domain.Teller {
+	return domain.Teller{Lang: a.lang, Catalogue: a.ev.Catalogue(), Show: domain.Instant.String}
+}
+
 // basis lists the events of the reasons. What never happened has no event, and stands in why instead.
 func (a *asking) basis(r *http.Request, reasons []domain.Reason) ([]basisEntry, error) {
-	entries := make([]basisEntry, 0, len(reasons))
+	entries, tell := make([]basisEntry, 0, len(reasons)), a.teller()
 	for _, reason := range reasons {
 		if reason.Seq() == 0 {
 			continue
@@ -205,7 +211,7 @@ func (a *asking) basis(r *http.Request, reasons []domain.Reason) ([]basisEntry, 
 		if err != nil {
 			return nil, err
 		}
-		e := basisEntry{reason.Seq(), typ, reason.Why(domain.Instant.String)}
+		e := basisEntry{reason.Seq(), typ, tell.Why(reason)}
 		entries = append(entries, e)
 	}
 	return entries, nil
@@ -234,23 +240,6 @@ func (a *asking) typeOf(r *http.Request, reason domain.Reason) (domain.EventType
 	}
 	return domain.AccountReactivated, nil
 }
-
-// missing says what a no lacks, a sentence each.
-func missing(d domain.Decision) []string {
-	sentences := []string{}
-	if d.Allowed {
-		return sentences
-	}
-	for _, reason := range d.Basis {
-		if reason.State != domain.Stands {
-			sentences = append(sentences, reason.Why(domain.Instant.String))
-		}
-	}
-	return sentences
-}
-
-// why is a no in one sentence; "" for a yes.
-func why(d domain.Decision) string { return strings.Join(missing(d), "; and ") }
 
 // A catalogueRef says by which catalogue was decided, and by which line of its document.
 type catalogueRef struct {
@@ -290,15 +279,17 @@ type checkAnswer struct {
 	Catalogue  *catalogueRef   `json:"catalogue"` // null before the first
 }
 
-// explainAnswer is a check with the events themselves, who recorded them and why they say.
+// explainAnswer is a check in words, with the events themselves, who recorded them and why they say.
 type explainAnswer struct {
 	checkAnswer
-	Missing []string        `json:"missing"`
-	Events  []*domain.Event `json:"events"`
+	Sentence string          `json:"sentence"` // the whole answer in one
+	Ways     []string        `json:"ways"`     // for a no: whom else the catalogue allows it
+	Missing  []string        `json:"missing"`
+	Events   []*domain.Event `json:"events"`
 }
 
 func (s *server) check(w http.ResponseWriter, r *http.Request) error {
-	a, _, answer, err := s.decide(r)
+	a, _, _, answer, err := s.decide(r)
 	if err != nil {
 		return err
 	}
@@ -307,12 +298,16 @@ func (s *server) check(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) explain(w http.ResponseWriter, r *http.Request) error {
-	a, d, answer, err := s.decide(r)
+	a, q, d, answer, err := s.decide(r)
 	if err != nil {
 		return err
 	}
 	defer a.close()
-	x := explainAnswer{checkAnswer: answer, Missing: missing(d), Events: []*domain.Event{}}
+	tell := a.teller()
+	x := explainAnswer{checkAnswer: answer, Sentence: tell.Sentence(q, d), Missing: tell.Missing(d), Events: []*domain.Event{}}
+	if x.Ways, err = a.ev.Ways(tell, q, d); err != nil {
+		return err
+	}
 	var seqs []domain.Seq
 	for _, reason := range d.Basis {
 		seqs = append(seqs, reason.Seqs()...)
@@ -334,24 +329,28 @@ func (s *server) explain(w http.ResponseWriter, r *http.Request) error {
 }
 
 // decide answers the question that check and explain share. Whoever gets no error closes the asking.
-func (s *server) decide(r *http.Request) (_ *asking, d domain.Decision, answer checkAnswer, err error) {
-	p, err := readParams(r, "subject", "action", "resource", "client", "created_by", "at", "known_at")
+func (s *server) decide(r *http.Request) (_ *asking, q domain.Question, d domain.Decision, answer checkAnswer, err error) {
+	p, err := readParams(r, "subject", "action", "resource", "client", "created_by", "at", "known_at", "lang")
 	if err != nil {
-		return nil, d, answer, err
+		return nil, q, d, answer, err
 	}
-	q, err := p.question()
+	if q, err = p.question(); err != nil {
+		return nil, q, d, answer, err
+	}
+	lang, err := p.lang()
 	if err != nil {
-		return nil, d, answer, err
+		return nil, q, d, answer, err
 	}
 	a, err := s.ask(r, p["at"], p["known_at"])
 	if err != nil {
-		return nil, d, answer, err
+		return nil, q, d, answer, err
 	}
+	a.lang = lang
 	if d, answer, err = a.decide(r, q); err != nil {
 		a.close()
-		return nil, d, answer, err
+		return nil, q, d, answer, err
 	}
-	return a, d, answer, nil
+	return a, q, d, answer, nil
 }
 
 func (p params) question() (q domain.Question, err error) {
@@ -388,7 +387,7 @@ func (a *asking) decide(r *http.Request, q domain.Question) (d domain.Decision, 
 	if d, err = a.ev.Evaluate(q); err != nil {
 		return d, answer, err
 	}
-	answer = checkAnswer{Decision: d.Allowed, Subject: q.Subject, Action: q.Action, Resource: q.Resource, moments: a.moments(), Why: why(d)}
+	answer = checkAnswer{Decision: d.Allowed, Subject: q.Subject, Action: q.Action, Resource: q.Resource, moments: a.moments(), Why: a.teller().WhyNot(d)}
 	if d.Allowed && d.ValidUntil != domain.Forever {
 		answer.ValidUntil = &d.ValidUntil
 	}
@@ -406,7 +405,7 @@ type pageTail struct {
 }
 
 func (s *server) who(w http.ResponseWriter, r *http.Request) error {
-	p, pg, err := readPage(r, "who", "action", "resource", "kind", "limit", "at", "known_at")
+	p, pg, err := readPage(r, "who", "action", "resource", "kind", "limit", "at", "known_at", "lang")
 	if err != nil {
 		return err
 	}
@@ -425,11 +424,16 @@ func (s *server) who(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	lang, err := p.lang()
+	if err != nil {
+		return err
+	}
 	a, err := pg.ask(s, r, p["at"], p["known_at"])
 	if err != nil {
 		return err
 	}
 	defer a.close()
+	a.lang = lang
 	cats, err := a.catalogues()
 	if err != nil {
 		return err
@@ -478,7 +482,7 @@ func (s *server) who(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) what(w http.ResponseWriter, r *http.Request) error {
-	p, pg, err := readPage(r, "what", "subject", "action", "type", "limit", "at", "known_at")
+	p, pg, err := readPage(r, "what", "subject", "action", "type", "limit", "at", "known_at", "lang")
 	if err != nil {
 		return err
 	}
@@ -500,11 +504,16 @@ func (s *server) what(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	lang, err := p.lang()
+	if err != nil {
+		return err
+	}
 	a, err := pg.ask(s, r, p["at"], p["known_at"])
 	if err != nil {
 		return err
 	}
 	defer a.close()
+	a.lang = lang
 	cats, err := a.catalogues()
 	if err != nil {
 		return err
@@ -557,7 +566,7 @@ func (s *server) catalogue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer a.close()
-	_, seq, err := domain.CatalogueAt(a, a.At)
+	cat, seq, err := domain.CatalogueAt(a, a.At)
 	if err != nil {
 		return err
 	}
@@ -579,5 +588,6 @@ func (s *server) catalogue(w http.ResponseWriter, r *http.Request) error {
 		Seq       domain.Seq     `json:"seq"`
 		AdoptedAt domain.Instant `json:"adopted_at"`
 		Document  string         `json:"document"`
-	}{d.Catalogue, d.Version, d.Digest, e.Seq, e.RecordedAt, d.Document})
+		domain.CatalogueParts
+	}{d.Catalogue, d.Version, d.Digest, e.Seq, e.RecordedAt, d.Document, cat.Parts()})
 }

@@ -15,10 +15,18 @@ import (
 // source is what a command's event says of where it came from when the caller does not.
 const source = "api"
 
-// commands records one command or an array of them, all or nothing.
+// commands records one command or an array of them, all or nothing; with dry_run=true it says what they would come to.
 func (s *server) commands(w http.ResponseWriter, r *http.Request) error {
-	if _, err := readParams(r); err != nil {
+	p, err := readParams(r, "dry_run", "limit", "lang")
+	if err != nil {
 		return err
+	}
+	dry, err := p.flag("dry_run")
+	if err != nil {
+		return err
+	}
+	if !dry && (p["limit"] != "" || p["lang"] != "") {
+		return domain.Errorf(domain.Malformed, "bad_parameter", "query parameters limit and lang: are of a preview alone; add dry_run=true, or leave them out")
 	}
 	body, err := readBody(w, r)
 	if err != nil {
@@ -31,6 +39,9 @@ func (s *server) commands(w http.ResponseWriter, r *http.Request) error {
 	l, err := s.ledger(r)
 	if err != nil {
 		return err
+	}
+	if dry {
+		return preview(w, r, l, p, cmds)
 	}
 	recorded, err := l.Record(r.Context(), cmds)
 	if err != nil {

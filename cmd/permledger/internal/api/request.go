@@ -106,6 +106,26 @@ func (p params) kind(name string) (domain.Kind, error) {
 	return domain.Kind(k), within(name, err)
 }
 
+// flag reads true or false; false where it is not given.
+func (p params) flag(name string) (bool, error) {
+	switch p[name] {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	}
+	return false, domain.Errorf(domain.Malformed, "bad_parameter", "query parameter %s %q: want true or false", name, clip(p[name]))
+}
+
+// lang reads the language of the answer's sentences; English where none is given.
+func (p params) lang() (domain.Lang, error) {
+	if p["lang"] == "" {
+		return domain.English, nil
+	}
+	lang, err := domain.ParseLang(p["lang"])
+	return lang, within("lang", err)
+}
+
 // limit reads how many results are wanted at most, from 1 to max; otherwise where it is not given.
 func (p params) limit(otherwise, most int) (int, error) {
 	if p["limit"] == "" {

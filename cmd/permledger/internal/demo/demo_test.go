@@ -195,7 +195,7 @@ func TestPlot(t *testing.T) {
 		}
 		var why []string
 		for _, r := range d.Basis {
-			why = append(why, r.Why(domain.Instant.String))
+			why = append(why, domain.Teller{Show: domain.Instant.String}.Why(r))
 		}
 		if got := strings.Join(why, "; "); d.Allowed != q.want || !strings.Contains(got, q.why) {
 			t.Errorf("%s: %s %s %s at %s (known %q): got %t (%s), want %t (%s)", q.about, q.subject, q.action, q.resource, q.at, q.known, d.Allowed, got, q.want, q.why)

@@ -109,11 +109,7 @@ func (l *Ledger) begin() error {
 		}
 		pos = l.p.Position()
 	}
-	if pos.Stream.IsZero() {
-		if err := l.p.Bind(l.log.Created(), false); err != nil {
-			return err
-		}
-	} else if !pos.Stream.Equal(l.log.Created()) {
+	if !pos.Stream.IsZero() && !pos.Stream.Equal(l.log.Created()) {
 		return domain.Errorf(domain.Integrity, "log_swapped", "ledger of %s: its projection was made from a log created at %s, this one was created at %s", l.log.Org(), domain.InstantOf(pos.Stream), domain.InstantOf(l.log.Created()))
 	}
 	if pos.Seq > 0 {
@@ -125,6 +121,18 @@ func (l *Ledger) begin() error {
 		}
 		if e.ID != pos.EventID {
 			return domain.Errorf(domain.Integrity, "log_forked", "ledger of %s: event %d is %s in the log and was %s when it was applied", l.log.Org(), pos.Seq, e.ID, pos.EventID)
+		}
+	}
+	if pos.Outdated { // it was made from this log, so that the log has all of it
+		l.s.o.Logger.Info("an older program made the projection: making it again from the log", "org", l.log.Org(), "events", pos.Seq)
+		if err := l.p.Wipe(); err != nil {
+			return err
+		}
+		pos = l.p.Position()
+	}
+	if pos.Stream.IsZero() {
+		if err := l.p.Bind(l.log.Created(), false); err != nil {
+			return err
 		}
 	}
 	return l.catchUp(l.ctx, nil)

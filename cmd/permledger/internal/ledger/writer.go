@@ -364,8 +364,10 @@ func (w *writer) repeat(f *flight, c domain.Command, first, last domain.Seq) err
 		if err != nil {
 			return err
 		}
-		if seq == first && !c.Asked(e) {
-			return domain.Errorf(domain.Conflict, "id_used", "command %s with id %q: the id was used for event %d, which is another %s by %s", c.Name, c.ID, seq, e.Type, e.Actor)
+		if seq == first {
+			if err := sameRequest(c, e); err != nil {
+				return err
+			}
 		}
 		f.answer = append(f.answer, e)
 	}
