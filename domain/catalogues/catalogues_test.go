@@ -30,7 +30,7 @@ func shipped(t *testing.T, name string) *domain.Catalogue {
 
 func TestShippedCataloguesAreSound(t *testing.T) {
 	names := catalogues.Names()
-	if want := []string{"minddistrict", "open-source-org"}; !slices.Equal(names, want) {
+	if want := []string{"minddistrict", "minddistrict-nl", "open-source-org", "portal", "precision-teaching"}; !slices.Equal(names, want) {
 		t.Errorf("names: got %v, want %v", names, want)
 	}
 	for _, name := range names {
@@ -41,16 +41,55 @@ func TestShippedCataloguesAreSound(t *testing.T) {
 		if w := c.Warnings(); len(w) > 0 {
 			t.Errorf("%s warns of %q, want nothing", name, w)
 		}
-		if c.Title.In("en") == "" || c.About.In("en") == "" {
-			t.Errorf("%s: title %q, about %q: want both in English", name, c.Title, c.About)
+		for what, text := range texts(c) {
+			if text["en"] == "" || text["nl"] == "" {
+				t.Errorf("%s: %s is %q, want it in English and Dutch", name, what, text)
+			}
 		}
 	}
+}
+
+// texts gives every text that people read of a catalogue, by what it is of.
+func texts(c *domain.Catalogue) map[string]domain.Text {
+	all := map[string]domain.Text{"title": c.Title, "about": c.About}
+	add := func(of string, title, about domain.Text) {
+		all["the title of "+of], all["what is said about "+of] = title, about
+	}
+	for name, rule := range c.Kinds {
+		add(string(name), rule.Title, rule.About)
+	}
+	for name, rule := range c.Roles {
+		add(string(name), rule.Title, rule.About)
+	}
+	for name, rule := range c.Relations {
+		add("relation "+string(name), rule.Title, rule.About)
+	}
+	for name, rule := range c.Grants {
+		add(string(name), rule.Title, rule.About)
+	}
+	for name, rule := range c.Resources {
+		if name != domain.CatalogueRef.Kind() {
+			all["the title of "+string(name)] = rule.Title
+		}
+	}
+	for _, p := range c.Permits {
+		for _, a := range p.Actions {
+			all["the title of "+string(a)] = c.ActionTitles[a]
+		}
+	}
+	if c.Lockout.FailedSignins > 0 {
+		all["what is said about lockout"] = c.Lockout.About
+	}
+	if c.Guests.Longest > 0 {
+		all["what is said about guests"] = c.Guests.About
+	}
+	return all
 }
 
 func TestDocumentOfNoCatalogue(t *testing.T) {
 	for _, name := range []string{"", "nothing", "../catalogues/minddistrict", "minddistrict.yaml"} {
 		_, err := catalogues.Document(name)
-		if !errors.Is(err, domain.Unknown) || !strings.Contains(err.Error(), "minddistrict, open-source-org") {
+		if !errors.Is(err, domain.Unknown) || !strings.Contains(err.Error(), "minddistrict, minddistrict-nl, open-source-org, portal, precision-teaching") {
 			t.Errorf("document %q: got %v, want Unknown with the names there are", name, err)
 		}
 	}
@@ -139,7 +178,7 @@ func TestMinddistrictGivesWhatItsDocumentGives(t *testing.T) {
 		"client access.review":                {manager},
 		"client account.open":                 {therapist},
 		"client access.grant":                 {therapist},
-		"client access.revoke":                {therapist},
+		"client access.revoke":                {manager},
 		"client view_details":                 {ownCaseload, emergency, supervised, secretary, oneself},
 		"client view_record":                  viewers,
 		"client view_tools":                   viewers,
