@@ -276,7 +276,7 @@ func (c *Catalogue) Parts() CatalogueParts {
 		parts.Kinds[name] = KindPart(r)
 	}
 	for name, r := range c.Resources {
-		parts.Resources[name] = ResourcePart{r.Title, r.About, r.Of, r.TrustProperties, r.RegisteredBy, r.RemovedBy}
+		parts.Resources[name] = ResourcePart(r)
 	}
 	for name, r := range c.Roles {
 		parts.Roles[name] = RolePart(r)
