@@ -8,6 +8,8 @@ package domain
 // json.go, which is several times as fast as a general one: replay is bounded by it.
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -44,6 +46,9 @@ var newData = map[EventType]func() Data{
 	ValidityEnded:      func() Data { return new(ValidityEnd) },
 	SubjectErased:      func() Data { return new(SubjectErasure) },
 }
+
+// EventTypes lists the types, sorted.
+func EventTypes() []EventType { return slices.Sorted(maps.Keys(newData)) }
 
 // newest is the version of the types whose form has changed; every other is at 1. The older ones are read for ever.
 var newest = map[EventType]int{
@@ -229,6 +234,9 @@ func AppendEvent(b []byte, e *Event) []byte { return appendEvent(b, e, false) }
 
 // MarshalJSON gives the form in which events are shown: the stored form with seq.
 func (e *Event) MarshalJSON() ([]byte, error) { return appendEvent(nil, e, true), nil }
+
+// DataJSON gives the data alone, as the event's form has it.
+func (e *Event) DataJSON() []byte { return appendData(nil, e.Data) }
 
 func appendEvent(b []byte, e *Event, shown bool) []byte {
 	w := writer{b: append(b, '{')}

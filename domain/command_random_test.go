@@ -168,7 +168,7 @@ func drawCommand(t *rapid.T, now int, history []*Event, n *naive) string {
 				dated = append(dated, fmt.Sprint(e.Seq))
 			}
 		}
-		fields = " corrects=" + pick("corrects", dated...)
+		fields = " reason=slip corrects=" + pick("corrects", dated...)
 		if evenly(5).Draw(t, "void") == 0 {
 			fields += " void=true"
 		} else {

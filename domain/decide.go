@@ -30,10 +30,29 @@ func Decide(r Reader, c Command, now Instant, newID func() EventID) ([]*Event, e
 	if err := Admit(r, first); err != nil {
 		return nil, err
 	}
+	if err := explained(r, first); err != nil {
+		return nil, err
+	}
 	if err := keepsAFounder(r, first); err != nil {
 		return nil, err
 	}
 	return follow(r, c, first, newID)
+}
+
+// explained refuses a correction that does not say why. About somebody whose texts were erased nothing more can be written,
+// and what is wrong can be put right all the same.
+func explained(r Reader, e *Event) error {
+	if _, ok := e.Data.(*Correction); !ok || e.Reason != "" {
+		return nil
+	}
+	p, err := PersonOf(r, e.Data)
+	if err != nil {
+		return err
+	}
+	if erased, err := r.Fact(erasedFact(p)); err != nil || p != "" && erased.Holds(e.RecordedAt) {
+		return err
+	}
+	return Errorf(RuleBroken, "reason_missing", "%s: a reason must be given: say why what was recorded is wrong", e.Type)
 }
 
 // keepsAFounder refuses a command after which nobody would be left to put things right: a founder holds every role of the

@@ -188,14 +188,14 @@ var decisions = []struct{ name, given, when, then string }{
 	{"granted for too long, since before now", `@1 role.assigned principal=staff:anna role=therapist`, `@5 access.grant by=staff:anna principal=staff:anna client=client:x profile=emergency from=@4 until=@13 reason=r`, `refused rule broken beyond_longest`},
 	{"granted again before it is over, for another reason", `@1 role.assigned principal=staff:anna role=therapist
 		@4 access.granted by=staff:anna grant=g principal=staff:anna client=client:x profile=emergency until=@12 reason=r`, `@5 access.grant by=staff:anna principal=staff:anna client=client:x profile=emergency until=@13 reason=s`, `access.granted grant=new1 principal=staff:anna client=client:x profile=emergency until=@13`},
-	{"a grant stretched at its end", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9`, `@5 fact.correct corrects=10 until=@10`, `refused rule broken grant_stretched`},
-	{"a grant stretched at its beginning", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9`, `@5 fact.correct corrects=10 from=@1`, `refused rule broken grant_stretched`},
-	{"a grant shortened", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9`, `@5 fact.correct corrects=10 from=@3 until=@8`, `fact.corrected corrects=10 from=@3 until=@8`},
+	{"a grant stretched at its end", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9`, `@5 fact.correct corrects=10 until=@10 reason=slip`, `refused rule broken grant_stretched`},
+	{"a grant stretched at its beginning", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9`, `@5 fact.correct corrects=10 from=@1 reason=slip`, `refused rule broken grant_stretched`},
+	{"a grant shortened", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9`, `@5 fact.correct corrects=10 from=@3 until=@8 reason=slip`, `fact.corrected corrects=10 from=@3 until=@8`},
 	{"a grant stretched after it was shortened", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9
-		@3 fact.corrected corrects=10 until=@4`, `@5 fact.correct corrects=10 until=@9`, `refused rule broken grant_stretched`},
+		@3 fact.corrected corrects=10 until=@4`, `@5 fact.correct corrects=10 until=@9 reason=slip`, `refused rule broken grant_stretched`},
 	{"a grant stretched after it was ended", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit from=@2 until=@9
-		@3 access.revoked grant=g`, `@5 fact.correct corrects=10 until=@4`, `refused rule broken grant_stretched`},
-	{"a grant voided", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit until=@9`, `@5 fact.correct corrects=10 void=true`, `fact.corrected corrects=10 void=true`},
+		@3 access.revoked grant=g`, `@5 fact.correct corrects=10 until=@4 reason=slip`, `refused rule broken grant_stretched`},
+	{"a grant voided", `@1 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit until=@9`, `@5 fact.correct corrects=10 void=true reason=slip`, `fact.corrected corrects=10 void=true`},
 	{"the own grant revoked by who may take one", `@1 role.assigned principal=staff:anna role=therapist
 		@4 access.granted by=staff:anna grant=g principal=staff:anna client=client:x profile=visit until=@9`, `@5 access.revoke by=staff:anna grant=g`, `access.revoked grant=g`},
 	{"the own grant revoked by who may take none", `@4 access.granted by=friend:fay grant=g principal=friend:fay client=client:x profile=visit until=@9`, `@5 access.revoke by=friend:fay grant=g`, `refused not permitted not_permitted`},
@@ -342,39 +342,43 @@ var decisions = []struct{ name, given, when, then string }{
 	{"a call ended twice", `@4 call.ended call=call:1`, `@5 call.end call=call:1`, `refused conflict call_ended`},
 
 	// Corrections. The first event given is 10.
-	{"corrected", `@1 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 from=@3 until=@4`, `fact.corrected corrects=10 from=@3 until=@4`},
-	{"voided", `@1 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 void=true`, `fact.corrected corrects=10 void=true`},
-	{"corrected to what nobody says", `@1 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10`, `refused malformed bad_correction`},
-	{"voided with bounds", `@1 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 void=true from=@3`, `refused malformed bad_correction`},
-	{"corrected to nothing", `@1 role.assigned principal=staff:anna role=therapist until=@4`, `@5 fact.correct corrects=10 from=@4`, `refused rule broken empty_interval`},
+	{"corrected", `@1 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 from=@3 until=@4 reason=slip`, `fact.corrected corrects=10 from=@3 until=@4`},
+	{"voided", `@1 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 void=true reason=slip`, `fact.corrected corrects=10 void=true`},
+	{"corrected without a reason", `@1 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 from=@3 until=@4`, `refused rule broken reason_missing`},
+	{"corrected without a reason, which can't be given", `@1 role.assigned principal=staff:anna role=therapist
+		@2 subject.erased account=staff:anna`, `@5 fact.correct corrects=10 void=true`, `fact.corrected corrects=10 void=true`},
+	{"corrected without a reason, in an import", `@1 role.assigned principal=staff:anna role=therapist`, `@5 fact.corrected corrects=10 from=@3 until=@4`, `fact.corrected corrects=10 from=@3 until=@4`},
+	{"corrected to what nobody says", `@1 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 reason=slip`, `refused malformed bad_correction`},
+	{"voided with bounds", `@1 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 void=true from=@3 reason=slip`, `refused malformed bad_correction`},
+	{"corrected to nothing", `@1 role.assigned principal=staff:anna role=therapist until=@4`, `@5 fact.correct corrects=10 from=@4 reason=slip`, `refused rule broken empty_interval`},
 	{"corrected in one bound, where it was voided", `@1 role.assigned principal=staff:anna role=therapist from=@4
-		@2 fact.corrected corrects=10 void=true`, `@5 fact.correct corrects=10 from=@3`, `refused conflict never_held`},
+		@2 fact.corrected corrects=10 void=true`, `@5 fact.correct corrects=10 from=@3 reason=slip`, `refused conflict never_held`},
 	{"corrected in one bound, where it ended before it began", `@1 role.assigned principal=staff:anna role=therapist from=@8
-		@2 role.revoked principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 from=@1`, `refused conflict never_held`},
+		@2 role.revoked principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 from=@1 reason=slip`, `refused conflict never_held`},
 	{"corrected in both", `@1 role.assigned principal=staff:anna role=therapist from=@8
-		@2 role.revoked principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 from=@1 until=@2`, `fact.corrected corrects=10 from=@1 until=@2`},
+		@2 role.revoked principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 from=@1 until=@2 reason=slip`, `fact.corrected corrects=10 from=@1 until=@2`},
 	{"corrected into what another event says", `@1 role.assigned principal=staff:anna role=therapist until=@2
-		@3 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 until=@4`, `refused conflict overlaps`},
+		@3 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 until=@4 reason=slip`, `refused conflict overlaps`},
 	{"corrected up to what another event says", `@1 role.assigned principal=staff:anna role=therapist until=@2
-		@3 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 until=@3`, `fact.corrected corrects=10 until=@3`},
+		@3 role.assigned principal=staff:anna role=therapist`, `@5 fact.correct corrects=10 until=@3 reason=slip`, `fact.corrected corrects=10 until=@3`},
 	{"corrected so that two of a group are held", `@1 role.assigned principal=staff:anna role=full until=@2
-		@3 role.assigned principal=staff:anna role=limited`, `@5 fact.correct corrects=10 until=@4`, `refused rule broken one_of_group`},
+		@3 role.assigned principal=staff:anna role=limited`, `@5 fact.correct corrects=10 until=@4 reason=slip`, `refused rule broken one_of_group`},
 	{"corrected so that one of a group follows another", `@1 role.assigned principal=staff:anna role=full until=@2
-		@3 role.assigned principal=staff:anna role=limited`, `@5 fact.correct corrects=10 until=@3`, `fact.corrected corrects=10 until=@3`},
+		@3 role.assigned principal=staff:anna role=limited`, `@5 fact.correct corrects=10 until=@3 reason=slip`, `fact.corrected corrects=10 until=@3`},
 	{"corrected so that what a role needs was not held", `@1 role.assigned principal=staff:anna role=limited
-		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=10 from=@3`, `refused rule broken role_needed`},
+		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=10 from=@3 reason=slip`, `refused rule broken role_needed`},
 	{"corrected so that a role needs what was not held", `@1 role.assigned principal=staff:anna role=limited
-		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=11 from=@0`, `refused rule broken role_needed`},
+		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=11 from=@0 reason=slip`, `refused rule broken role_needed`},
 	{"voided, what a role needs", `@1 role.assigned principal=staff:anna role=limited
-		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=10 void=true`, `refused rule broken role_needed`},
+		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=10 void=true reason=slip`, `refused rule broken role_needed`},
 	{"voided, what needs a role", `@1 role.assigned principal=staff:anna role=limited
-		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=11 void=true`, `fact.corrected corrects=11 void=true`},
+		@2 role.assigned principal=staff:anna role=senior`, `@5 fact.correct corrects=11 void=true reason=slip`, `fact.corrected corrects=11 void=true`},
 	{"corrected so that there are too many links", `@1 role.assigned principal=staff:anna role=limited
 		@1 caseload.linked principal=staff:anna client=client:x relation=reader until=@3
-		@4 caseload.linked principal=staff:anna client=client:y relation=reader`, `@5 fact.correct corrects=11 until=@9`, `refused rule broken too_many_links`},
+		@4 caseload.linked principal=staff:anna client=client:y relation=reader`, `@5 fact.correct corrects=11 until=@9 reason=slip`, `refused rule broken too_many_links`},
 	{"corrected so that there are links enough", `@1 role.assigned principal=staff:anna role=limited
 		@1 caseload.linked principal=staff:anna client=client:x relation=reader until=@3
-		@4 caseload.linked principal=staff:anna client=client:y relation=reader`, `@5 fact.correct corrects=11 until=@4`, `fact.corrected corrects=11 until=@4`},
+		@4 caseload.linked principal=staff:anna client=client:y relation=reader`, `@5 fact.correct corrects=11 until=@4 reason=slip`, `fact.corrected corrects=11 until=@4`},
 
 	// The last founder. After founders, root is the only one.
 	{"a role of the last founder revoked", founders, `@5 role.revoke principal=staff:root role=keeper`, `refused rule broken last_founder`},
@@ -400,20 +404,20 @@ var decisions = []struct{ name, given, when, then string }{
 	{"the last founder deactivated", founders, `@5 account.deactivate account=staff:root`, `refused rule broken last_founder`},
 	{"the last founder locked by hand", founders, `@5 account.lock principal=staff:root`, `refused rule broken last_founder`},
 	{"one of two founders locked by hand", founders + another, `@5 account.lock principal=staff:root`, `account.locked principal=staff:root`},
-	{"the last founder's role given an end", founders, `@5 fact.correct corrects=11 until=@99`, `refused rule broken last_founder`},
-	{"the last founder's role voided", founders, `@5 fact.correct corrects=3 void=true`, `refused rule broken last_founder`},
-	{"the last founder's role begun later", founders, `@5 fact.correct corrects=11 from=@6`, `refused rule broken last_founder`},
-	{"the last founder's role begun earlier", founders, `@5 fact.correct corrects=11 from=@0`, `fact.corrected corrects=11 from=@0`},
+	{"the last founder's role given an end", founders, `@5 fact.correct corrects=11 until=@99 reason=slip`, `refused rule broken last_founder`},
+	{"the last founder's role voided", founders, `@5 fact.correct corrects=3 void=true reason=slip`, `refused rule broken last_founder`},
+	{"the last founder's role begun later", founders, `@5 fact.correct corrects=11 from=@6 reason=slip`, `refused rule broken last_founder`},
+	{"the last founder's role begun earlier", founders, `@5 fact.correct corrects=11 from=@0 reason=slip`, `fact.corrected corrects=11 from=@0`},
 	{"a catalogue of which nobody is founder", founders, `@5 catalogue.adopt document=rules-later`, `refused rule broken last_founder`},
 	{"a catalogue of which somebody is founder", founders + `
 		@2 role.assigned principal=staff:bob role=full
 		@2 role.assigned principal=staff:bob role=senior
 		@2 role.assigned principal=staff:bob role=chief
 		@2 role.assigned principal=staff:bob role=keeper`, `@5 catalogue.adopt document=rules-later`, `catalogue.adopted document=rules-later catalogue=rules-later version=3 digest=LATER`},
-	{"corrected, an account's opening", ``, `@5 fact.correct corrects=4 from=@3`, `refused rule broken not_correctable`},
+	{"corrected, an account's opening", ``, `@5 fact.correct corrects=4 from=@3 reason=slip`, `refused rule broken not_correctable`},
 	{"corrected, what began nothing", `@1 role.assigned principal=staff:anna role=therapist
-		@2 role.revoked principal=staff:anna role=therapist`, `@5 fact.correct corrects=11 from=@3`, `refused unknown unknown_fact`},
-	{"corrected, what is yet to be", ``, `@5 fact.correct corrects=11 from=@3`, `refused unknown unknown_fact`},
+		@2 role.revoked principal=staff:anna role=therapist`, `@5 fact.correct corrects=11 from=@3 reason=slip`, `refused unknown unknown_fact`},
+	{"corrected, what is yet to be", ``, `@5 fact.correct corrects=11 from=@3 reason=slip`, `refused unknown unknown_fact`},
 	{"the same, in an import", ``, `@5 fact.corrected corrects=11 from=@3`, `refused unknown unknown_fact`},
 	{"noticed", `@1 role.assigned principal=staff:anna role=therapist until=@4`, `@5 validity.ended of=10`, `validity.ended of=10`},
 	{"noticed, what began nothing", ``, `@5 validity.started of=10`, `refused unknown unknown_fact`},

@@ -41,7 +41,7 @@ func (d *Draft) Apply(event *Event) error {
 	}
 	d.known = e.Seq
 	for _, c := range changes {
-		d.facts[c.Fact] = Version{Seq: e.Seq, Intervals: c.Intervals}
+		d.facts[c.Fact] = Version{Seq: e.Seq, Recorded: e.RecordedAt, Intervals: c.Intervals}
 		if _, ok := d.began[e.Seq]; !ok && slices.ContainsFunc(c.Intervals, func(iv Interval) bool { return iv.Began == e.Seq }) {
 			d.began[e.Seq] = c.Fact
 		}

@@ -39,7 +39,7 @@ type Effect struct {
 // subject, then by type, type:* first.
 func Effects(before, after Reader, changed iter.Seq[Fact], at Instant) iter.Seq2[Effect, error] {
 	return func(yield func(Effect, error) bool) {
-		c, err := newComparison(before, after, at)
+		c, err := newComparison(Side{before, at}, Side{after, at})
 		if err == nil {
 			err = c.touch(changed)
 		}
@@ -57,7 +57,13 @@ func Effects(before, after Reader, changed iter.Seq[Fact], at Instant) iter.Seq2
 	}
 }
 
-// A comparison is two evaluators of one moment, and what is to be asked of both.
+// A Side is one of two states of a ledger that are compared: as known by R, at the moment At.
+type Side struct {
+	R  Reader
+	At Instant
+}
+
+// A comparison is two evaluators, and what is to be asked of both.
 type comparison struct {
 	before, after *Evaluator
 	types         []Kind
@@ -67,13 +73,13 @@ type comparison struct {
 	err           error
 }
 
-func newComparison(before, after Reader, at Instant) (*comparison, error) {
+func newComparison(before, after Side) (*comparison, error) {
 	c := &comparison{whole: map[Account]bool{}, some: map[Account]map[Resource]struct{}{}}
 	var err error
-	if c.before, err = NewEvaluator(before, at); err != nil {
+	if c.before, err = NewEvaluator(before.R, before.At); err != nil {
 		return nil, err
 	}
-	if c.after, err = NewEvaluator(after, at); err != nil {
+	if c.after, err = NewEvaluator(after.R, after.At); err != nil {
 		return nil, err
 	}
 	for _, ev := range c.both() {
@@ -402,7 +408,7 @@ func (c *comparison) ofType(s Account, k Kind, actions []Action, near []Resource
 // whole decides about a resource of the type that nothing is known of.
 func (ev *Evaluator) whole(s Account, a Action, all Resource) (Decision, error) {
 	if ev.cat == nil || !ev.cat.Type(all.Kind()) {
-		return Decision{}, nil
+		return Decision{Catalogue: ev.catIn, Basis: []Reason{{State: NoPermit, Want: Want{Lack: LackPermit, What: all, Action: a}}}}, nil
 	}
 	return ev.evaluate(Question{Subject: s, Action: a, Resource: all}, true)
 }

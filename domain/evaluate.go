@@ -42,6 +42,7 @@ type Evaluator struct {
 	until Instant // when another catalogue follows, by what is known
 	memo  map[Fact]Version
 	scans map[scan][]Held // whole: what is not in one is not there
+	ever  bool            // it only proposes, for a whole span: see Sweep
 	// trusting takes what a question says of a resource that is not registered, whatever the catalogue says: for the ledger's
 	// own questions about what a command is to register.
 	trusting bool
@@ -192,7 +193,11 @@ func (ev *Evaluator) evaluate(q Question, opening bool) (Decision, error) {
 		return no(Reason{State: NoPermit, Want: Want{Lack: LackCatalogue}}, nil)
 	}
 
-	// Who is nobody, or barred, gets nothing, whatever stands.
+	// Who is nobody, or barred, or of a kind that the catalogue does not have, gets nothing, whatever stands.
+	if _, ok := ev.cat.Kinds[q.Subject.Kind()]; !ok {
+		kinds := &Selectors{Kinds: sortedKeys(ev.cat.Kinds)}
+		return no(Reason{State: Missing, Want: Want{Lack: LackKind, Who: q.Subject, Of: kinds}}, nil)
+	}
 	active, err := ev.fact(activeFact(q.Subject))
 	if err != nil {
 		return d, err
@@ -212,6 +217,9 @@ func (ev *Evaluator) evaluate(q Question, opening bool) (Decision, error) {
 	res, found, err := ev.resource(q)
 	if err != nil {
 		return d, err
+	}
+	if !found && !ev.cat.Type(q.Resource.Kind()) {
+		return no(Reason{State: NoPermit, Want: Want{Lack: LackPermit, What: q.Resource, Action: q.Action}}, nil)
 	}
 	if !found && !opening {
 		return no(Reason{State: Missing, Want: Want{Lack: LackResource, What: q.Resource}}, nil)

@@ -27,7 +27,7 @@ var questions = []struct{ name, given, ask string }{
 		@2 staff:anna view client:y: no stands#10 missing#0
 		@2 staff:bob view client:x: no missing#0 missing#0
 		@2 staff:anna fly client:x: no no~permit#0
-		@2 staff:anna view moon:1: no missing#0`},
+		@2 staff:anna view moon:1: no no~permit#0`},
 	{"any of several roles and links", `
 		@1 role.assigned principal=staff:anna role=full until=@6
 		@2 caseload.linked principal=staff:anna client=client:x relation=reader until=@4

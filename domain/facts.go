@@ -82,6 +82,7 @@ func (iv Interval) Empty() bool { return iv.From >= iv.Until }
 // first. The zero Version is of a fact that never was.
 type Version struct {
 	Seq       Seq
+	Recorded  Instant // when the event Seq was recorded
 	Intervals []Interval
 }
 

@@ -171,7 +171,7 @@ func (f *folder) read(fact Fact) Version {
 	}
 	for _, c := range f.changes {
 		if c.Fact == fact {
-			return Version{Seq: f.e.Seq, Intervals: c.Intervals}
+			return Version{Seq: f.e.Seq, Recorded: f.e.RecordedAt, Intervals: c.Intervals}
 		}
 	}
 	v, err := f.r.Fact(fact)

@@ -37,7 +37,7 @@ func (m *memory) record(e *Event) error {
 		}
 	}
 	for _, c := range changes {
-		m.versions[c.Fact] = append(m.versions[c.Fact], Version{Seq: e.Seq, Intervals: c.Intervals})
+		m.versions[c.Fact] = append(m.versions[c.Fact], Version{Seq: e.Seq, Recorded: e.RecordedAt, Intervals: c.Intervals})
 		if _, ok := m.began[e.Seq]; !ok && len(c.Intervals) > 0 && c.Intervals[len(c.Intervals)-1].Began == e.Seq {
 			m.began[e.Seq] = c.Fact
 		}

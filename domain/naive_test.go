@@ -246,6 +246,9 @@ func (n *naive) allowed(q Question) bool {
 	if _, open := n.account(q.Subject); !open || n.locked(q.Subject) {
 		return false
 	}
+	if _, known := n.cat.Kinds[q.Subject.Kind()]; !known {
+		return false
+	}
 	kind := q.Resource.Kind()
 	var client, creator Account
 	_, isAccount := n.cat.Kinds[kind]

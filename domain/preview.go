@@ -162,7 +162,7 @@ func (w Warning) In(lang Lang) string {
 
 // warnings compares the two sides for what no rule forbids and nobody means. It looks only near what changed.
 func (p *Preview) warnings(nothing bool) ([]Warning, error) {
-	c, err := newComparison(p.before, p.after, p.now)
+	c, err := newComparison(Side{p.before, p.now}, Side{p.after, p.now})
 	if err != nil {
 		return nil, err
 	}

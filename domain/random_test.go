@@ -344,6 +344,14 @@ func TestKeptHistories(t *testing.T) {
 					checkMoment(t, m, at, m.knownBy(s))
 				}
 			}
+			hours, head := int((last-hour(0))/3600e9)+3, Seq(len(m.events))
+			checkSpan(t, m, -1, hours, 0)
+			checkSpan(t, m, 0, hours, head)
+			for at := range hours {
+				from, until := hour(at), hour(hours)
+				checkDiff(t, m, [2]Instant{from, until}, [2]Seq{m.knownBy(from), m.knownBy(until)})
+				checkDiff(t, m, [2]Instant{from, from}, [2]Seq{m.knownBy(from), head})
+			}
 		})
 	}
 	if len(types) != len(contractTypes) {
@@ -365,7 +373,7 @@ func keepVersions(m *memory) keptVersions {
 	kept := keptVersions{}
 	for f, versions := range m.versions {
 		for _, v := range versions {
-			kept[f] = append(kept[f], Version{v.Seq, slices.Clone(v.Intervals)})
+			kept[f] = append(kept[f], Version{v.Seq, v.Recorded, slices.Clone(v.Intervals)})
 		}
 	}
 	return kept
@@ -442,10 +450,19 @@ func checkMoment(t tester, m *memory, at Instant, known Seq) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			until := Forever
 			for _, a := range reach.Actions {
+				d, err := ev.Evaluate(Question{Subject: subject, Action: a, Resource: reach.Resource})
+				if err != nil {
+					t.Fatal(err)
+				}
+				until = min(until, d.ValidUntil)
 				if slices.Contains(worldActions[reach.Resource.Kind()], a) {
 					got = append(got, string(reach.Resource)+" "+string(a))
 				}
+			}
+			if reach.ValidUntil != until {
+				t.Fatalf("what may %s do to %s as of %s known at %d: got valid until %s, want %s, when the first of %v could end", subject, reach.Resource, at, known, reach.ValidUntil, until, reach.Actions)
 			}
 		}
 		resources := slices.DeleteFunc(worldResources(), func(r Resource) bool { return r == "platform:main" })

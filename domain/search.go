@@ -24,6 +24,8 @@ type Reach struct {
 	Resource Resource
 	Actions  []Action
 	Basis    []Reason // of all the actions, each event once
+	// ValidUntil is the earliest moment at which by what is known one of the actions could end by itself.
+	ValidUntil Instant
 }
 
 // Who yields everyone who may do q's action to q's resource at the moment, by name, from the account after the given
@@ -84,9 +86,11 @@ func What(r Reader, subject Account, action Action, kind Kind, at Instant, after
 // "a-b:1" comes before "a:1".
 func (c *Catalogue) Types() []Kind {
 	types := slices.AppendSeq(slices.Collect(maps.Keys(c.Kinds)), maps.Keys(c.Resources))
-	slices.SortFunc(types, func(a, b Kind) int { return strings.Compare(string(a)+":", string(b)+":") })
+	slices.SortFunc(types, compareTypes)
 	return types
 }
+
+func compareTypes(a, b Kind) int { return strings.Compare(string(a)+":", string(b)+":") }
 
 // whatOf yields the subject's reach among the resources of one type; false ends the search.
 func (ev *Evaluator) whatOf(subject Account, action Action, k Kind, after Resource, yield func(Reach, error) bool) bool {
@@ -103,7 +107,7 @@ func (ev *Evaluator) whatOf(subject Account, action Action, k Kind, after Resour
 	}
 	var everywhere Reach // what is allowed on type:* need not be said again of one of them
 	for _, res := range candidates {
-		reach := Reach{Resource: res}
+		reach := Reach{Resource: res, ValidUntil: Forever}
 		for _, a := range actions {
 			if slices.Contains(everywhere.Actions, a) {
 				continue
@@ -115,6 +119,7 @@ func (ev *Evaluator) whatOf(subject Account, action Action, k Kind, after Resour
 			if d.Allowed {
 				reach.Actions = append(reach.Actions, a)
 				reach.add(d.Basis)
+				reach.ValidUntil = min(reach.ValidUntil, d.ValidUntil)
 			}
 		}
 		if res.ID() == "*" {
@@ -163,7 +168,8 @@ func (p *proposal[T]) sorted() ([]T, error) {
 	return sortedKeys(p.set), nil
 }
 
-// each calls do for the facts that hold at the moment. Those that do not can make no line true.
+// each calls do for the facts that hold at the moment: those that do not can make no line true. An evaluator that
+// proposes for a whole span (ever) goes through all that ever were.
 func (ev *Evaluator) each(facts iter.Seq2[Held, error], err *error, do func(Fact, Interval)) {
 	if *err != nil {
 		return
@@ -173,7 +179,11 @@ func (ev *Evaluator) each(facts iter.Seq2[Held, error], err *error, do func(Fact
 			*err = e
 			return
 		}
-		if iv, ok := h.Version.At(ev.at); ok {
+		if ev.ever {
+			for _, iv := range h.Version.Intervals {
+				do(h.Fact, iv)
+			}
+		} else if iv, ok := h.Version.At(ev.at); ok {
 			do(h.Fact, iv)
 		}
 	}
@@ -186,12 +196,48 @@ func (ev *Evaluator) proposeSubjects(q Question) ([]Account, error) {
 		return nil, nil
 	}
 	kind := q.Resource.Kind()
+	things, err := ev.things(q)
+	if err != nil {
+		return nil, err
+	}
+	for _, res := range things {
+		ev.proposeFor(p, res, kind, q.Action)
+	}
+	return p.sorted()
+}
+
+// things gives what the question's resource is at the moment, or, for a whole span, all that it ever was: a registered
+// one may have belonged to one client after another.
+func (ev *Evaluator) things(q Question) ([]thing, error) {
+	kind := q.Resource.Kind()
+	if ev.ever {
+		if _, account := ev.cat.Kinds[kind]; account {
+			res := thing{Resource: q.Resource, account: true}
+			if kind == ev.cat.Protected {
+				res.client = Account(q.Resource)
+			}
+			return []thing{res}, nil
+		}
+		if rule := ev.cat.Resources[kind]; rule.Of != "" && q.Resource.ID() != "*" {
+			var all []thing
+			var err error
+			ev.each(ev.factsOf(FamilyResource, Account(q.Resource)), &err, func(f Fact, iv Interval) {
+				all = append(all, thing{Resource: q.Resource, client: f.Object, creator: Account(iv.Detail)})
+			})
+			return all, err
+		}
+	}
 	res, found, err := ev.resource(q)
 	if err != nil || !found {
 		return nil, err
 	}
+	return []thing{res}, nil
+}
+
+// proposeFor proposes everyone worth asking about one resource.
+func (ev *Evaluator) proposeFor(p *proposal[Account], res thing, kind Kind, action Action) {
 	individually := func(f Fact, iv Interval) {
-		if f.Name == string(kind)+" "+string(q.Action) && iv.Detail == Added {
+		if f.Name == string(kind)+" "+string(action) && iv.Detail == Added {
 			p.add(f.Subject)
 		}
 	}
@@ -200,7 +246,7 @@ func (ev *Evaluator) proposeSubjects(q Question) ([]Account, error) {
 		ev.each(ev.factsOn(FamilyException, res.client), &p.err, individually)
 	}
 	var kinds []Kind // of which everyone is proposed
-	for _, line := range ev.cat.Lines(kind, q.Action) {
+	for _, line := range ev.cat.Lines(kind, action) {
 		s := &line.Selectors
 		switch {
 		case s.Self:
@@ -252,7 +298,6 @@ func (ev *Evaluator) proposeSubjects(q Question) ([]Account, error) {
 	for _, k := range slices.Compact(kinds) {
 		everyNamed(ev.r, k, &p.err, func(r Resource) { p.add(Account(r)) })
 	}
-	return p.sorted()
 }
 
 // withMembers proposes the account and, where it is a group, whoever is in it.
@@ -331,9 +376,7 @@ func (ev *Evaluator) proposeResources(subject Account, k Kind, actions []Action)
 			if s := &line.Selectors; seen[line] || len(s.Kinds) > 0 && !slices.Contains(s.Kinds, subject.Kind()) {
 				continue
 			} else if seen[line] = true; len(s.Roles) > 0 {
-				_, holds, _, err := ev.anyOf(s.Roles, func(r Role) ([]Reason, bool, Instant, error) {
-					return ev.one(roleFact(subject, r), Want{})
-				})
+				holds, err := ev.holdsOne(subject, s.Roles)
 				if err != nil {
 					return nil, err
 				}
@@ -348,6 +391,17 @@ func (ev *Evaluator) proposeResources(subject Account, k Kind, actions []Action)
 		everyNamed(ev.r, k, &p.err, p.add)
 	}
 	return p.sorted()
+}
+
+// holdsOne tells whether the account holds one of the roles at the moment, or, for a whole span, ever did.
+func (ev *Evaluator) holdsOne(a Account, roles []Role) (bool, error) {
+	for _, r := range roles {
+		v, err := ev.fact(roleFact(a, r))
+		if err != nil || v.Holds(ev.at) || ev.ever && len(v.Intervals) > 0 {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // proposeByLine proposes what one line could reach for the subject; true asks for every resource of the type.

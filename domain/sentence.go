@@ -210,6 +210,15 @@ func (t Teller) name(id string, title Text) string {
 
 var separated = strings.NewReplacer("_", " ", "-", " ", ".", " ")
 
+// adopted names a role catalogue by the Detail of its fact, without the digest.
+func adopted(detail, version string) string {
+	parts := strings.SplitN(detail, " ", 3)
+	if len(parts) < 3 {
+		return detail
+	}
+	return parts[0] + ", " + version + " " + parts[1] + ","
+}
+
 // inSentence is a title as it stands within a sentence: its first letter is small, unless there are other capitals in it.
 func inSentence(title string) string {
 	first, n := utf8.DecodeRuneInString(title)

@@ -15,6 +15,8 @@ func (e english) fact(t Teller, r Reason) string {
 	switch {
 	case r.State == NotYet:
 		return said + ", but only from " + t.Show(iv.From)
+	case r.State == Ended && iv.Empty():
+		return said + ", as was recorded, but it never was so"
 	case r.State == Ended:
 		return said + " from " + t.Show(iv.From) + ", but not since " + t.Show(iv.Until)
 	case iv.Until != Forever:
@@ -66,7 +68,7 @@ func (english) describe(t Teller, f Fact, iv Interval) string {
 	case FamilyCallEnded:
 		return s + " is over"
 	case FamilyCatalogue:
-		return "the role catalogue " + iv.Detail + " is in force"
+		return "the role catalogue " + adopted(iv.Detail, "version") + " is in force"
 	}
 	return s
 }

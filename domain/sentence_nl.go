@@ -17,6 +17,8 @@ func (d dutch) fact(t Teller, r Reason) string {
 	switch {
 	case r.State == NotYet:
 		when = "pas vanaf " + t.Show(iv.From)
+	case r.State == Ended && iv.Empty():
+		when, end = "volgens wat was vastgelegd", ", maar dat is nooit zo geweest"
 	case r.State == Ended:
 		verb, when, end = c.verb.past, "vanaf "+t.Show(iv.From), ", maar sinds "+t.Show(iv.Until)+" niet meer"
 	case iv.Until != Forever:
@@ -94,7 +96,7 @@ func (d dutch) describe(t Teller, f Fact, iv Interval) clause {
 	case FamilyCallEnded:
 		return clause{s, toBe, "afgelopen"}
 	case FamilyCatalogue:
-		return clause{"de rollencatalogus " + iv.Detail, toBe, "van kracht"}
+		return clause{"de rollencatalogus " + adopted(iv.Detail, "versie"), toBe, "van kracht"}
 	}
 	return clause{s, toBe, "bekend"}
 }

@@ -152,7 +152,7 @@ func (h *Head) stage(e *domain.Event, changes []domain.Change) error {
 		if _, ok := h.facts[c.Fact]; !ok {
 			h.fresh = append(h.fresh, c.Fact)
 		}
-		h.facts[c.Fact] = domain.Version{Seq: e.Seq, Intervals: slices.Clip(c.Intervals)}
+		h.facts[c.Fact] = domain.Version{Seq: e.Seq, Recorded: e.RecordedAt, Intervals: slices.Clip(c.Intervals)}
 	}
 	for _, r := range s.named {
 		h.named[r.Kind()] = append(h.named[r.Kind()], named{r, e.Seq})
@@ -264,7 +264,7 @@ func (h *Head) settle(n int) {
 	for _, e := range h.events[:n] {
 		for _, c := range e.changes {
 			// Even where a later version is staged: the cache must not go on holding the one before this.
-			h.cache.put(c.Fact, domain.Version{Seq: e.Seq, Intervals: slices.Clip(c.Intervals)})
+			h.cache.put(c.Fact, domain.Version{Seq: e.Seq, Recorded: e.RecordedAt, Intervals: slices.Clip(c.Intervals)})
 		}
 	}
 	if n == len(h.events) {
@@ -496,7 +496,7 @@ type writer struct {
 // facts puts what is found by name: the versions, and what is first named.
 func (w *writer) facts(e stagedEvent) {
 	for _, c := range e.changes {
-		w.value = appendVersion(w.value[:0], e.Seq, c.Intervals)
+		w.value = appendVersion(w.value[:0], domain.Version{Seq: e.Seq, Recorded: e.RecordedAt, Intervals: c.Intervals})
 		for _, onObject := range sides(c.Fact) {
 			w.key = appendSuffix(w.keys.fact(w.key[:0], c.Fact, onObject), e.Seq)
 			w.set()
@@ -514,8 +514,10 @@ func (w *writer) facts(e stagedEvent) {
 	}
 }
 
-// order puts what is found by seq or time.
+// order puts what is found by seq or time, and by actor and seq.
 func (w *writer) order(e stagedEvent) {
+	w.key, w.value = w.keys.did(w.key[:0], e.Actor, e.Seq), w.value[:0]
+	w.set()
 	if f, ok := e.began(); ok {
 		w.key = w.keys.seq(w.key[:0], keyBegan, e.Seq)
 		w.value = appendFact(w.value[:0], f)

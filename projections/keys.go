@@ -11,6 +11,7 @@ package projections
 //	n  kind 00 id                               the account or registered resource was; value: the seq it first was
 //	q  seq                                      value: the fact that the event at seq began
 //	t  time                                     value: the first seq recorded at that time
+//	d  actor 00 seq                         the actor did the event at seq; no value
 //	i  request id                               value: the first and last seq recorded for that request
 //	y  seq                                      value: the catalogue document that the event at seq adopted
 //	p                                           value: the position (values.go)
@@ -45,6 +46,7 @@ const (
 	keyNamed    = 'n'
 	keyBegan    = 'q'
 	keyTime     = 't'
+	keyDid      = 'd'
 	keyRequest  = 'i'
 	keyDocument = 'y'
 	keyPosition = 'p'
@@ -170,6 +172,20 @@ func (k keyspace) seq(b []byte, letter byte, seq domain.Seq) []byte {
 func (k keyspace) time(b []byte, t domain.Instant) []byte {
 	b = append(append(b, k.start...), keyTime)
 	return binary.BigEndian.AppendUint64(b, uint64(t)^1<<63)
+}
+
+func (k keyspace) did(b []byte, actor domain.Account, seq domain.Seq) []byte {
+	b = append(append(b, k.start...), keyDid)
+	b = append(append(b, actor...), 0)
+	return binary.BigEndian.AppendUint64(b, uint64(seq))
+}
+
+// deedOf reads the seq off a key that did made, with the actor that other has; ok is false where it did not.
+func deedOf(key, other []byte) (seq domain.Seq, ok bool) {
+	if len(key) != len(other) {
+		return 0, false
+	}
+	return domain.Seq(binary.BigEndian.Uint64(key[len(key)-8:])), true
 }
 
 func (k keyspace) request(b []byte, id string) []byte {

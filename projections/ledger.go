@@ -189,6 +189,44 @@ func (l *Ledger) history(about domain.Account, after, upTo domain.Seq) ([]domain
 	return slices.Compact(seqs), nil
 }
 
+// Deeds gives the seq of every event that the actor recorded after after and not after upTo, oldest or newest first. It
+// reads keys only, those that it gives. It fails with domain.Incomplete where upTo is not applied yet.
+func (l *Ledger) Deeds(actor domain.Account, after, upTo domain.Seq, newest bool) iter.Seq2[domain.Seq, error] {
+	return func(yield func(domain.Seq, error) bool) {
+		if p := l.Position(); upTo > p.Seq {
+			yield(0, incomplete(l.org, upTo, p.Seq))
+			return
+		}
+		start := l.keys.did(nil, actor, after+1)
+		it, err := l.db.NewIter(&pebble.IterOptions{
+			LowerBound: start,
+			UpperBound: l.keys.did(nil, actor, max(after, upTo)+1),
+		})
+		if err != nil {
+			yield(0, failure(l.org, "read what "+string(actor)+" did", err))
+			return
+		}
+		defer it.Close()
+		first, next := it.First, it.Next
+		if newest {
+			first, next = it.Last, it.Prev
+		}
+		for ok := first(); ok; ok = next() {
+			seq, ok := deedOf(it.Key(), start)
+			if !ok {
+				yield(0, failure(l.org, "read what "+string(actor)+" did", errDamaged))
+				return
+			}
+			if !yield(seq, nil) {
+				return
+			}
+		}
+		if err := it.Error(); err != nil {
+			yield(0, failure(l.org, "read what "+string(actor)+" did", err))
+		}
+	}
+}
+
 // Requested gives the first and last seq that were recorded under a caller's own request id, as far as they are applied;
 // ok is false where none were.
 func (l *Ledger) Requested(id string) (first, last domain.Seq, ok bool, err error) {

@@ -30,11 +30,29 @@ func (m model) fact(f domain.Fact, asOf domain.Seq) (v domain.Version) {
 	for _, r := range m[:asOf] {
 		for _, c := range r.changes {
 			if c.Fact == f {
-				v = domain.Version{Seq: r.event.Seq, Intervals: c.Intervals}
+				v = domain.Version{Seq: r.event.Seq, Recorded: r.event.RecordedAt, Intervals: c.Intervals}
 			}
 		}
 	}
 	return v
+}
+
+func (m model) versions(f domain.Fact, asOf domain.Seq) (all []domain.Version) {
+	for _, r := range m[:asOf] {
+		if v := m.fact(f, r.event.Seq); v.Seq == r.event.Seq {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+func (m model) deeds(actor domain.Account, after, upTo domain.Seq) (seqs []domain.Seq) {
+	for _, r := range m[:upTo] {
+		if r.event.Actor == actor && r.event.Seq > after {
+			seqs = append(seqs, r.event.Seq)
+		}
+	}
+	return seqs
 }
 
 // facts gives every fact that asOf knows, in no order that matters.
@@ -155,7 +173,7 @@ func drawFact(t *rapid.T) domain.Fact {
 func (m model) draw(t *rapid.T) recorded {
 	e := &domain.Event{
 		Seq: domain.Seq(len(m) + 1), ID: domain.EventID(fmt.Sprintf("event-%d", len(m)+1)),
-		RecordedAt: begin, Data: &domain.AccountReactivation{},
+		RecordedAt: begin, Actor: rapid.SampledFrom(somebody).Draw(t, "actor"), Data: &domain.AccountReactivation{},
 	}
 	if n := len(m); n > 0 {
 		e.RecordedAt = m[n-1].event.RecordedAt + domain.Instant(rapid.IntRange(0, 2).Draw(t, "later"))

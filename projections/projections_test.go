@@ -113,6 +113,12 @@ func TestEventsShowAsOfEverySeq(t *testing.T) {
 	for _, err := range l.History(c1, 0, 7) {
 		wantFailure(t, "a history of what is not applied", err, domain.Incomplete)
 	}
+	for _, err := range l.Deeds("professional:root", 0, 7, false) {
+		wantFailure(t, "deeds that are not applied", err, domain.Incomplete)
+	}
+	if got, want := all(t, l.Deeds("professional:root", 1, 4, true)), []domain.Seq{4, 3, 2}; !slices.Equal(got, want) {
+		t.Errorf("what the root did after 1 up to 4, newest first: got %v, want %v", got, want)
+	}
 }
 
 func errorOf[T any](_ T, err error) error { return err }
@@ -267,6 +273,8 @@ func TestDamagedValues(t *testing.T) {
 	}{
 		{appendSuffix(k.fact(nil, link, false), 4), func(v *View) error { return errorOf(v.Fact(link)) }},
 		{appendSuffix(k.fact(nil, link, true), 4), func(v *View) error { return last(v.FactsOn(link.Family, c1)) }},
+		{appendSuffix(k.fact(nil, link, false), 4), func(v *View) error { return last(v.Versions(link)) }},
+		{append(k.did(nil, "professional:root", 3), '!'), func(v *View) error { return last(v.l.Deeds("professional:root", 0, 4, true)) }},
 		{append(k.factsNear(nil, link.Family, anna, false), '!'), func(v *View) error { return last(v.FactsOf(link.Family, anna)) }},
 		{append(k.about(nil, c1), '!'), func(v *View) error { return last(v.l.History(c1, 0, 4)) }},
 		{k.named(nil, "client", "c1"), func(v *View) error { return last(v.Named("client")) }},
@@ -418,7 +426,7 @@ func TestComparer(t *testing.T) {
 	}
 	for _, key := range [][]byte{
 		k.seq(nil, keyBegan, math.MaxInt64), k.time(nil, -1), k.time(nil, domain.Forever), k.position(nil),
-		k.request(nil, "12345678"), k.named(nil, "client", "12345678"), k.start, k.end, suffixes[0],
+		k.did(nil, anna, 0), k.did(nil, anna, math.MaxInt64), k.did(nil, "", 1), k.request(nil, "12345678"), k.named(nil, "client", "12345678"), k.start, k.end, suffixes[0],
 	} {
 		if got := comparer.Split(key); got != len(key) {
 			t.Errorf("split %q: got %d, want all of it, %d", key, got, len(key))
@@ -427,10 +435,10 @@ func TestComparer(t *testing.T) {
 }
 
 func FuzzReadVersion(f *testing.F) {
-	f.Add(appendVersion(nil, 9, []domain.Interval{
+	f.Add(appendVersion(nil, domain.Version{Seq: 9, Recorded: 12, Intervals: []domain.Interval{
 		{From: 5, Until: domain.Forever, Recorded: 6, Began: 3},
 		{From: -5, Until: 7, Recorded: 6, Began: 3, Ended: 9, Corrected: 8, Detail: "added"},
-	}))
+	}}))
 	f.Add([]byte{0})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0})
 	f.Fuzz(func(t *testing.T, value []byte) {
@@ -438,7 +446,7 @@ func FuzzReadVersion(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := readVersion(appendVersion(nil, 9, v.Intervals), 9)
+		again, err := readVersion(appendVersion(nil, v), 9)
 		if err != nil || !reflect.DeepEqual(again, v) {
 			t.Errorf("%x: got %+v, and written again %+v, %v", value, v, again, err)
 		}

@@ -5,6 +5,7 @@ package projections
 import (
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -98,12 +99,24 @@ func TestRandomHistoriesReadAsTheModelSays(t *testing.T) {
 				ok(t, err)
 				defer v.Close()
 				same(t, m, v, asOf)
+				f := drawFact(t)
+				if got, want := all(t, v.Versions(f)), m.versions(f, asOf); !reflect.DeepEqual(got, want) {
+					t.Fatalf("as of %d, versions of %+v:\n got %+v\nwant %+v", asOf, f, got, want)
+				}
 
 				known := m[:committed]
 				about := rapid.SampledFrom(somebody).Draw(t, "about")
 				after := domain.Seq(rapid.IntRange(0, len(m)).Draw(t, "after"))
 				if got, want := all(t, l.History(about, after, asOf)), known.history(about, after, asOf); !reflect.DeepEqual(got, want) {
 					t.Fatalf("history of %s after %d up to %d: got %v, want %v", about, after, asOf, got, want)
+				}
+				actor, newest := rapid.SampledFrom(somebody).Draw(t, "actor"), rapid.Bool().Draw(t, "newest first")
+				did := known.deeds(actor, after, asOf)
+				if newest {
+					slices.Reverse(did)
+				}
+				if got := all(t, l.Deeds(actor, after, asOf, newest)); !slices.Equal(got, did) {
+					t.Fatalf("what %s did after %d up to %d, newest first %t: got %v, want %v", actor, after, asOf, newest, got, did)
 				}
 				when := begin + domain.Instant(rapid.IntRange(-2, 2*len(m)+2).Draw(t, "when"))
 				got, err := l.SeqAt(when)

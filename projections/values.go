@@ -17,7 +17,8 @@ import (
 //
 //	1  the first
 //	2  what a grant id stands for lies near domain.GrantsRef too
-const format = 2
+//	3  a version says when it was recorded, and there is an index of what each actor did
+const format = 3
 
 // errDamaged is a value that can't be read; who reads it says which one.
 var errDamaged = errors.New("the value can't be decoded")
@@ -30,11 +31,15 @@ const (
 	hasDetail
 )
 
-// appendVersion writes a version's intervals: their number, then for each a byte of bits, From, Recorded and Until as
-// distances from From, and the seqs as distances back from the version's own. Most are a byte or two.
-func appendVersion(b []byte, seq domain.Seq, intervals []domain.Interval) []byte {
-	b = binary.AppendUvarint(b, uint64(len(intervals)))
-	for _, iv := range intervals {
+// appendVersion writes a version but for its seq, which its key has: the number of its intervals, then for each a byte of
+// bits, From, Recorded and Until as distances from From, and the seqs as distances back from the version's own; and last
+// when the version was recorded, as a distance from its newest interval's Recorded. Most are a byte or two.
+func appendVersion(b []byte, v domain.Version) []byte {
+	seq := v.Seq
+	b = binary.AppendUvarint(b, uint64(len(v.Intervals)))
+	var newest domain.Instant
+	for _, iv := range v.Intervals {
+		newest = iv.Recorded
 		var bits byte
 		if iv.Until != domain.Forever {
 			bits |= hasUntil
@@ -66,7 +71,7 @@ func appendVersion(b []byte, seq domain.Seq, intervals []domain.Interval) []byte
 			b = append(b, iv.Detail...)
 		}
 	}
-	return b
+	return binary.AppendVarint(b, int64(v.Recorded-newest))
 }
 
 // readVersion is the inverse of appendVersion.
@@ -96,7 +101,9 @@ func readVersion(value []byte, seq domain.Seq) (domain.Version, error) {
 		if bits&hasDetail != 0 {
 			iv.Detail = r.text(r.uvarint())
 		}
+		v.Recorded = iv.Recorded
 	}
+	v.Recorded += domain.Instant(r.varint())
 	if !r.done() {
 		return domain.Version{}, errDamaged
 	}

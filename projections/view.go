@@ -47,6 +47,9 @@ func (v *View) FactsOn(family domain.Family, object domain.Account) iter.Seq2[do
 	return v.facts(family, object, true)
 }
 
+// Versions gives every version of one fact that the view knows, oldest first. It costs what there are.
+func (v *View) Versions(f domain.Fact) iter.Seq2[domain.Version, error] { return v.versions(f) }
+
 // Named implements domain.Reader.
 func (v *View) Named(kind domain.Kind) iter.Seq2[domain.Resource, error] { return v.named(kind) }
 
@@ -142,6 +145,35 @@ func versionAt(it *pebble.Iterator) (domain.Version, error) {
 		return domain.Version{}, err
 	}
 	return readVersion(value, seq)
+}
+
+// versions goes through a fact's versions up to asOf. The oldest lies last.
+func (r *reader) versions(f domain.Fact) iter.Seq2[domain.Version, error] {
+	return func(yield func(domain.Version, error) bool) {
+		it, err := r.take()
+		if err != nil {
+			yield(domain.Version{}, err)
+			return
+		}
+		defer r.put(it)
+		fail := func(err error) {
+			yield(domain.Version{}, failure(r.l.org, "read the versions of a fact of "+string(f.Subject), err))
+		}
+		prefix := r.l.keys.fact(nil, f, false)
+		for ok := it.SeekLT(comparer.ImmediateSuccessor(nil, prefix)); ok && bytes.HasPrefix(it.Key(), prefix); ok = it.Prev() {
+			v, err := versionAt(it)
+			if err != nil {
+				fail(err)
+				return
+			}
+			if v.Seq > r.asOf || !yield(v, nil) {
+				return
+			}
+		}
+		if err := it.Error(); err != nil {
+			fail(err)
+		}
+	}
 }
 
 // facts goes through the facts of a family near one account, each in the newest version that asOf knows.

@@ -19,14 +19,10 @@ type answer struct {
 	Basis      []basis `json:"basis"`
 	Why        string  `json:"why"`
 	// What explain alone has.
-	Sentence  string   `json:"sentence"`
-	Ways      []string `json:"ways"`
-	Events    []event  `json:"events"`
-	Catalogue *struct {
-		Name    string `json:"name"`
-		Version int    `json:"version"`
-		Line    int    `json:"line"`
-	} `json:"catalogue"`
+	Sentence  string     `json:"sentence"`
+	Ways      []string   `json:"ways"`
+	Events    []event    `json:"events"`
+	Catalogue *decidedBy `json:"catalogue"`
 }
 
 // basis is one fact that an answer rests on. Seq is 0 where no event says it.
@@ -45,6 +41,9 @@ type event struct {
 	Reason     string         `json:"reason"`
 	SealedFor  string         `json:"sealed_for"`
 	Data       map[string]any `json:"data"`
+	// What a history alone has.
+	Sentence    string   `json:"sentence"`
+	CorrectedBy []uint64 `json:"corrected_by"`
 }
 
 // asOf says which moment an answer is about and by what knowledge, and what it is not. Every answer has it.
@@ -91,7 +90,7 @@ func (s *screen) events(events []event) {
 	for i, e := range events {
 		reason := e.Reason
 		if reason == "" && e.SealedFor != "" {
-			reason = s.words.erased
+			reason = s.teller().Erased()
 		}
 		rows[i] = []string{seq(e.Seq), s.time(e.RecordedAt), s.sentence(e), e.Actor, printable(reason)}
 	}

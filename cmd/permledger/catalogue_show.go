@@ -377,11 +377,13 @@ func list[T ~string](names []T, between string) string {
 
 // inForce is what an answer says of the catalogue in force besides what the catalogue says; Seq is 0 of any other.
 type inForce struct {
-	Version   int    `json:"version"`
-	Digest    string `json:"digest"`
-	Seq       uint64 `json:"seq"`
-	AdoptedAt string `json:"adopted_at"`
-	Document  string `json:"document"`
+	Version    int    `json:"version"`
+	Digest     string `json:"digest"`
+	Seq        uint64 `json:"seq"`
+	AdoptedAt  string `json:"adopted_at"`
+	AsOf       string `json:"as_of"`
+	KnownAtSeq uint64 `json:"known_at_seq"`
+	Document   string `json:"document"`
 }
 
 // showCatalogue shows {"name","digest","document"} and, of the one in force, since when it is.
@@ -418,6 +420,10 @@ func (a *app) showCatalogue(markdown bool) func(*screen, []byte) error {
 		for _, t := range sh.sections() {
 			s.line("")
 			s.table(t.headers, t.rows, t.flexible...)
+		}
+		if d.Seq > 0 {
+			s.line("")
+			s.dim(s.words.wouldBeAt, s.moment(d.AsOf), d.KnownAtSeq)
 		}
 		return nil
 	}

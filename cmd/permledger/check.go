@@ -16,12 +16,14 @@ import (
 // decisionFlags are the flags of check and explain.
 type decisionFlags struct {
 	moments
+	whatIf
 	client    string
 	createdBy string
 }
 
 func (f *decisionFlags) register(cmd *cobra.Command) {
 	f.moments.register(cmd)
+	f.whatIf.register(cmd)
 	cmd.Flags().StringVar(&f.client, "client", "", "whose the resource is, where it is not registered and the catalogue trusts this")
 	cmd.Flags().StringVar(&f.createdBy, "created-by", "", "who created the resource, likewise")
 	cmd.RegisterFlagCompletionFunc("client", cobra.NoFileCompletions)
@@ -49,6 +51,9 @@ func (f *decisionFlags) query(args []string, z *zone) (url.Values, error) {
 		}
 		q.Set(name, value)
 	}
+	if err := f.whatIf.read(); err != nil {
+		return nil, err
+	}
 	return q, f.moments.set(q, z)
 }
 
@@ -60,7 +65,7 @@ func (f *decisionFlags) again() (args []string) {
 	if f.createdBy != "" {
 		args = append(args, "--created-by", f.createdBy)
 	}
-	return append(args, f.moments.args()...)
+	return append(append(args, f.moments.args()...), f.whatIf.args()...)
 }
 
 func newCheckCommand(a *app) *cobra.Command {
@@ -70,10 +75,12 @@ func newCheckCommand(a *app) *cobra.Command {
 		Short:   "May SUBJECT do ACTION to RESOURCE?",
 		GroupID: groupQuestions,
 		Long: `check answers whether an account may do something to a resource, and by what; for a no, what was nearest to a yes.
+With --catalogue it answers what would be so under another role catalogue, by everything else that was recorded.
 It exits with 0 for a yes and 1 for a no.`,
 		Example: `  permledger check professional:anna view_record client:c1
   permledger check professional:anna view_record client:c1 --at 2026-03-01
-  permledger check professional:anna view_record client:c1 --at "2026-03-01 14:00" --known-at now --json`,
+  permledger check professional:anna view_record client:c1 --at "2026-03-01 14:00" --known-at now --json
+  permledger check professional:anna view_record client:c1 --catalogue ./roles.yaml`,
 		Args:              arguments(3, "SUBJECT", "ACTION", "RESOURCE"),
 		ValidArgsFunction: a.completeQuestion,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -91,7 +98,7 @@ func (a *app) decision(ctx context.Context, verb string, args []string, f *decis
 		return err
 	}
 	a.global.lang.set(q)
-	return a.question(ctx, verb, q, func(s *screen, body []byte) error {
+	return a.questionUnder(ctx, verb, q, f.document, func(s *screen, body []byte) error {
 		var d answer
 		if err := read(body, &d); err != nil {
 			return err
@@ -142,8 +149,6 @@ func (s *screen) decision(d *answer) {
 		}
 	}
 	s.line("")
-	if c := d.Catalogue; c != nil && c.Line > 0 {
-		s.dim(line, c.Line, c.Name, c.Version)
-	}
+	s.catalogue(d.Catalogue, line)
 	s.asOf(d.AsOf, d.KnownAtSeq)
 }

@@ -136,16 +136,26 @@ func (c *client) post(ctx context.Context, path string, q url.Values, body []byt
 	return c.ask(ctx, http.MethodPost, path, body)
 }
 
-// ask gives the whole body of a 200. It is read to its end before anything is printed, because an answer that was cut
+// under asks one of the organisation's questions under the role catalogue that the document is.
+func (c *client) under(ctx context.Context, question string, q url.Values, document []byte) ([]byte, error) {
+	return c.send(ctx, http.MethodPost, "/orgs/"+string(c.org)+"/"+question+"?"+q.Encode(), "application/yaml", document)
+}
+
+// ask is send of JSON, where there is a body.
+func (c *client) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	return c.send(ctx, method, path, "application/json", body)
+}
+
+// send gives the whole body of a 200. It is read to its end before anything is printed, because an answer that was cut
 // must not look like one. Errors: what the service says, as the kind of failure that its status stands for;
 // Unreachable where there is no permledger.
-func (c *client) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+func (c *client) send(ctx context.Context, method, path, media string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, domain.Errorf(domain.Malformed, "bad_flag", "--server %q: want the address of a service, e.g. %s", c.base, defaultServer)
 	}
 	if method == http.MethodPost {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", media)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -193,8 +203,18 @@ func read(body []byte, into any) error {
 
 // question asks, and prints the body as it is (--json) or what show makes of it.
 func (a *app) question(ctx context.Context, name string, q url.Values, show func(s *screen, body []byte) error) error {
-	return a.withClient(ctx, func(c *client) error {
-		body, err := c.get(ctx, name, q)
+	return a.questionUnder(ctx, name, q, nil, show)
+}
+
+// questionUnder is question under the role catalogue that the document is; nil is the one in force.
+func (a *app) questionUnder(ctx context.Context, name string, q url.Values, document []byte, show func(s *screen, body []byte) error) error {
+	return a.withClient(ctx, func(c *client) (err error) {
+		var body []byte
+		if document == nil {
+			body, err = c.get(ctx, name, q)
+		} else {
+			body, err = c.under(ctx, name, q, document)
+		}
 		if err != nil {
 			return err
 		}

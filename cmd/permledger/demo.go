@@ -80,7 +80,7 @@ func (a *app) demo(ctx context.Context, once bool) (err error) {
 
 	// The service gets what it prints about itself from here, as a script would: its address, as one line of JSON.
 	said := make(announcement, 1)
-	service := &app{in: a.in, out: said, err: a.err, global: globals{data: dir, json: true}}
+	service := &app{in: a.in, out: said, err: a.err, now: a.now, global: globals{data: dir, json: true}}
 	serving, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- service.serveNearby(serving) }()
@@ -193,7 +193,7 @@ func (a *app) ask(ctx context.Context, there *globals, words []string) error {
 	if a.global.noColor {
 		args = append(args, "--no-color")
 	}
-	b := &app{in: a.in, out: a.out, err: a.err}
+	b := &app{in: a.in, out: a.out, err: a.err, now: a.now}
 	root := newRoot(b, args)
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); !errors.Is(err, errNo) {

@@ -1,7 +1,6 @@
 package main
 
-// The global flags, and how a moment is written on the command line. Moments are read here, in the caller's zone, and
-// leave here as UTC: nothing behind this file knows of zones.
+// The global flags, and those that questions share: the moments, what would be asked again, and the catalogue to suppose.
 
 import (
 	"fmt"
@@ -57,8 +56,11 @@ func (g *globals) needData(verb string) error {
 	return nil
 }
 
-// zone is a time zone as a flag; the zero value is the local one.
-type zone struct{ loc *time.Location }
+// zone is a time zone as a flag, the zero value being the local one, and the clock by which "yesterday" is counted there.
+type zone struct {
+	loc *time.Location
+	now func() time.Time
+}
 
 func (z *zone) String() string {
 	if z.loc == nil {
@@ -115,59 +117,36 @@ func setNumber(q url.Values, name string, n number) {
 	}
 }
 
-// localLayouts are the ways of writing a moment without an offset, besides RFC 3339.
-var localLayouts = []string{"2006-01-02", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05"}
-
-// moment reads a time: RFC 3339, or local in the zone. A local time that the zone skips or has twice (summer time) is
-// refused, because an answer about the wrong hour looks just like the right one.
-func (z *zone) moment(flag, s string) (domain.Instant, error) {
-	for _, layout := range localLayouts {
-		t, err := time.ParseInLocation(layout, s, z.location())
-		if err != nil {
-			continue
-		}
-		if t.Format(layout) != s {
-			return 0, domain.Errorf(domain.Malformed, "bad_time", "%s %q: %s has no such time, clocks were put forward over it; write it with an offset, e.g. %s", flag, s, z.name(), t.Format(time.RFC3339))
-		}
-		for _, d := range []time.Duration{-time.Hour, -30 * time.Minute, 30 * time.Minute, time.Hour} {
-			if other := t.Add(d); other.Format(layout) == s && layout != localLayouts[0] {
-				return 0, domain.Errorf(domain.Malformed, "bad_time", "%s %q: %s has this time twice; write %s or %s", flag, s, z.name(), t.Format(time.RFC3339), other.Format(time.RFC3339))
-			}
-		}
-		s = t.Format(time.RFC3339)
-		break
-	}
-	i, err := domain.ParseInstant(s)
-	if e, ok := err.(*domain.Error); ok && e.Code == "bad_time" {
-		return 0, domain.Errorf(domain.Malformed, e.Code, "%s %q: want RFC 3339, e.g. 2026-01-05T09:00:00Z, or a time in %s: 2026-01-05, 2026-01-05 09:00 or 2026-01-05 09:00:00", flag, s, z.name())
-	} else if err != nil {
-		return 0, domain.Errorf(domain.Malformed, "time_out_of_range", "%s: %v", flag, err)
-	}
-	return i, nil
-}
-
 // moments are --at and --known-at.
 type moments struct{ at, knownAt string }
 
 func (m *moments) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&m.at, "at", "", "as of this moment, as known then: RFC 3339, or 2026-01-05, \"2026-01-05 09:00\" in --tz (default now)")
+	cmd.Flags().StringVar(&m.at, "at", "", "as of this moment, as known then, e.g. 2026-01-05, \"5 jan 2026 09:00\", yesterday, -90d; see permledger help times (default now)")
 	cmd.Flags().StringVar(&m.knownAt, "known-at", "", "as known at this moment, seq, or now; with --at: with the corrections recorded since")
 	cmd.RegisterFlagCompletionFunc("at", cobra.NoFileCompletions)
 	cmd.RegisterFlagCompletionFunc("known-at", cobra.FixedCompletions([]string{"now"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// set adds the moments to a question, in UTC.
+// set adds the moments to a question, in UTC. Now is left to whoever answers; what is counted from it is fixed here, so that
+// asking again or for another page is about the same moments.
 func (m *moments) set(q url.Values, z *zone) error {
-	if m.at != "" {
+	switch {
+	case m.at == "":
+	case isNow(m.at):
+		q.Set("at", "now")
+	default:
 		at, err := z.moment("--at", m.at)
 		if err != nil {
 			return err
 		}
 		q.Set("at", at.String())
+		z.fix(&m.at, at)
 	}
 	switch _, err := strconv.ParseUint(m.knownAt, 10, 63); {
 	case m.knownAt == "":
-	case m.knownAt == "now" || err == nil:
+	case isNow(m.knownAt):
+		q.Set("known_at", "now")
+	case err == nil:
 		q.Set("known_at", m.knownAt)
 	default:
 		at, err := z.moment("--known-at", m.knownAt)
@@ -177,6 +156,7 @@ func (m *moments) set(q url.Values, z *zone) error {
 			return err
 		}
 		q.Set("known_at", at.String())
+		z.fix(&m.knownAt, at)
 	}
 	return nil
 }
@@ -230,20 +210,4 @@ func quoted(w string) string {
 // colours tells whether the caller wants colours on a terminal.
 func (g *globals) colours() bool {
 	return !g.noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}
-
-func newTimesTopic() *cobra.Command {
-	return &cobra.Command{
-		Use:   "times",
-		Short: "How to ask about another moment",
-		Long: `An answer is about a moment (as of), by what had been recorded by some moment (known at):
-
-  neither                  now, by all that is recorded
-  --at T                   as of T, as known at T: what the ledger would have answered then
-  --at T --known-at now    as of T, with every correction recorded since
-  --at T --known-at S      as of T, by what had been recorded at S: a time, or the seq of an event
-
-A time is RFC 3339 (2026-01-05T09:00:00+01:00), or local in the zone of --tz: 2026-01-05 (its first moment),
-"2026-01-05 09:00" or "2026-01-05 09:00:00". Every answer says in full which moment it is about.`,
-	}
 }

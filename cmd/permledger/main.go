@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 	_ "time/tzdata" // --tz works on machines without a zone database
 
 	"github.com/spf13/cobra"
@@ -28,6 +29,7 @@ type app struct {
 	in     io.Reader
 	out    io.Writer
 	err    io.Writer
+	now    func() time.Time // what "yesterday" is counted from; ledgers have a clock of their own
 	global globals
 }
 
@@ -36,7 +38,7 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once, whatever it is at
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now}
 	root := newRoot(a, args)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -88,13 +90,15 @@ A verb opens a data directory itself (--data DIR) or asks a running service (--s
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return domain.Errorf(domain.Malformed, "bad_flag", "%v; see %s --help", err, cmd.CommandPath())
 	})
+	a.global.zone.now = a.now
 	a.global.register(root)
 	root.AddGroup(
 		&cobra.Group{ID: groupQuestions, Title: "Questions:"},
 		&cobra.Group{ID: groupLedger, Title: "The ledger:"},
 	)
 	root.AddCommand(
-		newCheckCommand(a), newExplainCommand(a), newWhoCommand(a), newWhatCommand(a), newHoldersCommand(a), newRolesCommand(a), newGrantsCommand(a), newHistoryCommand(a), newDemoCommand(a),
+		newCheckCommand(a), newExplainCommand(a), newWhoCommand(a), newWhatCommand(a), newHoldersCommand(a), newRolesCommand(a), newGrantsCommand(a),
+		newHistoryCommand(a), newDiffCommand(a), newDemoCommand(a),
 		newInitCommand(a), newImportCommand(a), newRecordCommand(a), newServeCommand(a), newCatalogueCommand(a),
 		newVersionCommand(a), newExitCodesTopic(), newTimesTopic(),
 	)

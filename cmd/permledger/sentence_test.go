@@ -2,42 +2,22 @@ package main
 
 import (
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/permledger/permledger/domain"
 )
 
-// TestEveryEventHasASentence fails when a type of event is added and nobody says how to tell it, or a sentence names a
-// field that its event does not have.
-func TestEveryEventHasASentence(t *testing.T) {
-	types := []domain.EventType{domain.ValidityStarted, domain.ValidityEnded}
+// TestEveryKeyHasHelp fails when a command gets a key and nobody says what it wants.
+func TestEveryKeyHasHelp(t *testing.T) {
 	for _, c := range domain.Commands() {
 		typ, err := domain.EventOf(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		types = append(types, typ)
 		for _, f := range domain.FieldNames(typ) {
 			if fieldHelp[f.Name] == "" {
 				t.Errorf("%s: key %s has no help", c, f.Name)
-			}
-		}
-	}
-	for _, w := range []*words{&english, &dutch} {
-		if len(types) != len(w.events) {
-			t.Errorf("%s: %d types of event and %d sentences, want one each", w.yes, len(types), len(w.events))
-		}
-		s := &screen{zone: time.UTC, words: w}
-		for _, typ := range types {
-			data := map[string]any{}
-			for _, f := range domain.FieldNames(typ) {
-				data[f.Name] = "<" + f.Name + ">"
-			}
-			got := s.sentence(event{Type: string(typ), Data: data})
-			if w.events[typ] == "" || strings.ContainsAny(got, "{}") {
-				t.Errorf("%s, %s: got %q, want a sentence with every field filled in", w.yes, typ, got)
 			}
 		}
 	}
@@ -58,7 +38,10 @@ func TestSentence(t *testing.T) {
 		{event{Type: "fact.corrected", Data: map[string]any{"corrects": 9, "void": true}}, "what seq 9 says was corrected, it never was"},
 		{event{Type: "permission.withheld", Data: map[string]any{"principal": "professional:anna", "on": "client", "action": "view", "client": "client:c1"}},
 			"view on client was individually withheld from professional:anna, for client:c1"},
-		{event{Type: "account.opened", Data: map[string]any{"account": "client:c1", "display_name": "C\x1b[31m"}}, `client:c1 was opened, "C?[31m"`},
+		{event{Type: "account.opened", Data: map[string]any{"account": "client:c1", "display_name": "C\x1b[31m"}}, `client:c1 was opened, "C\x1b[31m"`},
+		{event{Type: "account.locked", Data: map[string]any{"principal": "client:c1", "cause": "\x1b[31m"}}, "client:c1 was locked, ?[31m"},
+		{event{Type: "role.assigned", Sentence: "a sentence, until 2026-07-01T00:00:00.000Z", CorrectedBy: []uint64{7, 12}},
+			"a sentence, until 2026-07-01 02:00:00 CEST (corrected by seq 7, 12)"},
 		{event{Type: "moon.risen", Data: map[string]any{"phase": "full"}}, "moon.risen, phase full"},
 	} {
 		if got := s.sentence(c.e); got != c.want {

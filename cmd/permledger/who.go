@@ -4,6 +4,7 @@ package main
 
 import (
 	"net/url"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -48,13 +49,16 @@ func newWhoCommand(a *app) *cobra.Command {
 	var (
 		m    moments
 		p    paging
+		d    span
+		x    whatIf
 		kind string
 	)
 	cmd := &cobra.Command{
 		Use:     "who ACTION RESOURCE",
 		Short:   "Who may do ACTION to RESOURCE?",
 		GroupID: groupQuestions,
-		Long:    `who lists every account that may do an action to a resource, each with what makes it so.`,
+		Long: `who lists every account that may do an action to a resource, each with what makes it so and, where any of it could end
+by itself, until when. With --catalogue it answers what would be so under another role catalogue.`,
 		Example: `  permledger who view_record client:c1
   permledger who view_record client:c1 --at 2026-03-01 --kind professional
   permledger who administer repository:kubernetes --at 2024-01-01T00:00:00Z --json`,
@@ -74,21 +78,29 @@ func newWhoCommand(a *app) *cobra.Command {
 				}
 				q.Set("kind", kind)
 			}
+			p.set(q)
+			a.global.lang.set(q)
+			if err := x.read(); err != nil {
+				return err
+			}
+			if d.asked() {
+				return a.whoDuring(cmd.Context(), args, q, &d, &m, &p, &x, kind)
+			}
 			if err := m.set(q, &a.global.zone); err != nil {
 				return err
 			}
-			p.set(q)
-			a.global.lang.set(q)
-			return a.question(cmd.Context(), "who", q, func(s *screen, body []byte) error {
+			return a.questionUnder(cmd.Context(), "who", q, x.document, func(s *screen, body []byte) error {
 				var d struct {
 					whole
-					Action     string `json:"action"`
-					Resource   string `json:"resource"`
-					AsOf       string `json:"as_of"`
-					KnownAtSeq uint64 `json:"known_at_seq"`
+					Action     string     `json:"action"`
+					Resource   string     `json:"resource"`
+					AsOf       string     `json:"as_of"`
+					KnownAtSeq uint64     `json:"known_at_seq"`
+					Catalogue  *decidedBy `json:"catalogue"`
 					Results    []struct {
-						Subject string  `json:"subject"`
-						Basis   []basis `json:"basis"`
+						Subject    string  `json:"subject"`
+						ValidUntil *string `json:"valid_until"`
+						Basis      []basis `json:"basis"`
 					} `json:"results"`
 				}
 				if err := read(body, &d); err != nil {
@@ -97,22 +109,25 @@ func newWhoCommand(a *app) *cobra.Command {
 				if a.global.json {
 					return d.rest()
 				}
-				rows := make([][]string, len(d.Results))
+				rows, until := make([][]string, len(d.Results)), make([]*string, len(d.Results))
 				for i, r := range d.Results {
 					rows[i] = []string{r.Subject, s.by(r.Subject, r.Basis)}
+					until[i] = r.ValidUntil
 				}
-				s.list(rows, []string{s.words.account, s.words.by}, 1)
+				s.results([]string{s.words.account, s.words.by}, rows, until)
 				more := ""
 				if d.Next != "" {
 					more = s.words.onThisPage
 				}
 				s.line("%s", s.words.who.of(len(rows), d.Action, d.Resource, more))
+				s.catalogue(d.Catalogue, s.words.line)
 				s.asOf(d.AsOf, d.KnownAtSeq)
+				same := append(m.args(), x.args()...)
 				switch {
 				case d.Next != "":
-					s.next(a.global.again("who", append(args, p.on(d.Next, m.args(), "--kind", kind)...)...))
+					s.next(a.global.again("who", append(args, p.on(d.Next, same, "--kind", kind)...)...))
 				case len(d.Results) > 0:
-					s.next(a.global.again("explain", append([]string{d.Results[0].Subject, args[0], args[1]}, m.args()...)...))
+					s.next(a.global.again("explain", append([]string{d.Results[0].Subject, args[0], args[1]}, same...)...))
 				default:
 					s.next(a.global.again("history", args[1]))
 				}
@@ -121,6 +136,8 @@ func newWhoCommand(a *app) *cobra.Command {
 		},
 	}
 	m.register(cmd)
+	x.register(cmd)
+	d.register(cmd)
 	p.register(cmd)
 	cmd.Flags().StringVar(&kind, "kind", "", "only accounts of this kind")
 	cmd.RegisterFlagCompletionFunc("kind", a.completeKinds)
@@ -137,6 +154,19 @@ func (p *paging) on(next string, moments []string, flag, value string) []string 
 		args = append(args, flag, value)
 	}
 	return args
+}
+
+// results prints what who or what has found, an empty line under it. When each could end by itself stands before the last
+// column, where any could. That column gives way on a narrow terminal, and the flexible ones.
+func (s *screen) results(headers []string, rows [][]string, until []*string, flexible ...int) {
+	if slices.ContainsFunc(until, func(u *string) bool { return u != nil }) {
+		last := len(headers) - 1
+		headers = slices.Insert(headers, last, s.words.lookup.until)
+		for i := range rows {
+			rows[i] = slices.Insert(rows[i], last, s.end(until[i]))
+		}
+	}
+	s.list(rows, headers, append(flexible, len(headers)-1)...)
 }
 
 // list prints a table and an empty line under it, or nothing where there are no rows.

@@ -15,17 +15,22 @@ import (
 
 // words are what a screen says in one language. Where a text has verbs of fmt, what they stand for is said beside it.
 type words struct {
+	lang        domain.Lang
 	yes, no     string
 	may, mayNot string // the verdict, the subject, the action and the resource, in that order
 	whyNot      string // a sentence
 	until       string // a time
-	line        string // the line, the catalogue's name and its version: what a yes rests on
+	line        string // the line, the catalogue's name and which that is: what a yes rests on
 	nearest     string // the same, of a no
+	byCatalogue string // the name and which that is, where there is no line
+	version     string // which: an adopted one; a number
+	notInForce  string // which: one that was supposed
+	inForce     string // which: one that was supposed and is in force
 	ways        string
 	asOf        string // a moment and a seq
 	next        string
 	onThisPage  string
-	erased      string
+	correctedBy string // seqs
 	recordedAs  string // a seq, a time and an event's sentence
 
 	// Headers of columns.
@@ -33,16 +38,16 @@ type words struct {
 	because, whatThereIs                string
 	account, by, resource, mayDo        string
 
-	who      counted // the action, the resource and onThisPage
-	what     counted // the subject and onThisPage
-	history  counted // the account
-	events   map[domain.EventType]string
-	from     string // a time, and so on: what an event's data has beyond its sentence
-	ends     string
-	client   string
-	void     string
-	verdicts map[string]string // of reviews, where they are not the data's own words
-	lookup   lookupWords
+	who                                                                    counted // the action, the resource and onThisPage
+	what                                                                   counted // the subject and onThisPage
+	history                                                                counted // what of, in one of these:
+	ends                                                                   string  // a time
+	historyOf, historyOfRole, historyOfGrant, historyOfActor, historyOfAll string  // the account, role and so on
+	filtered                                                               string
+	verdicts                                                               map[string]string // of reviews, where they are not the data's own words
+	lookup                                                                 lookupWords
+
+	during duringWords
 
 	// Previews.
 	notRecorded, comesTo, wouldRecord, nothingToRecord string // wouldRecord: a sentence
@@ -66,30 +71,38 @@ func (c counted) of(n int, args ...any) string {
 }
 
 var english = words{
-	yes: "Yes", no: "No",
+	lang: domain.English,
+	yes:  "Yes", no: "No",
 	may: "%s: %s may %s %s", mayNot: "%s: %s may not %s %s",
-	whyNot:     "Why not: %s.",
-	until:      "By what is known, until %s.",
-	line:       "By line %d of role catalogue %s, version %d.",
-	nearest:    "Nearest to a yes is line %d of role catalogue %s, version %d.",
-	ways:       "The catalogue also allows it to:",
-	asOf:       "As of %s, known at seq %d. This is who could, not who did.",
-	next:       "Next: ",
-	onThisPage: " on this page",
-	erased:     "(erased)",
-	recordedAs: "Recorded as seq %d at %s: %s.",
+	whyNot:      "Why not: %s.",
+	until:       "By what is known, until %s.",
+	line:        "By line %d of role catalogue %s%s.",
+	nearest:     "Nearest to a yes is line %d of role catalogue %s%s.",
+	byCatalogue: "By role catalogue %s%s.",
+	version:     ", version %d",
+	notInForce:  ", which is not the one in force",
+	inForce:     ", which is the one in force",
+	ways:        "The catalogue also allows it to:",
+	asOf:        "As of %s, known at seq %d. This is who could, not who did.",
+	next:        "Next: ",
+	onThisPage:  " on this page",
+	correctedBy: " (corrected by seq %s)",
+	recordedAs:  "Recorded as seq %d at %s: %s.",
 
 	seq: "SEQ", recorded: "RECORDED", event: "EVENT", actor: "ACTOR", reason: "REASON",
 	because: "BECAUSE", whatThereIs: "WHAT THERE IS",
 	account: "ACCOUNT", by: "BY", resource: "RESOURCE", mayDo: "MAY",
 
-	who:     counted{"No accounts may %s %s%s.", "1 account may %s %s%s.", "%d accounts may %s %s%s."},
-	what:    counted{"No resources are within reach of %s%s.", "1 resource is within reach of %s%s.", "%d resources are within reach of %s%s."},
-	history: counted{"No events about %s.", "1 event about %s.", "%d events about %s."},
+	who:       counted{"No accounts may %s %s%s.", "1 account may %s %s%s.", "%d accounts may %s %s%s."},
+	what:      counted{"No resources are within reach of %s%s.", "1 resource is within reach of %s%s.", "%d resources are within reach of %s%s."},
+	history:   counted{"No events %s.", "1 event %s.", "%d events %s."},
+	historyOf: "about %s", historyOfRole: "that gave or took role %s", historyOfGrant: "of temporary access %s", historyOfActor: "by %s",
+	historyOfAll: "in the ledger", filtered: ", filtered",
 
-	events: englishEvents,
-	from:   "from %s", ends: "until %s", client: "for %s", void: "it never was",
+	ends:   "until %s",
 	lookup: englishLookup,
+
+	during: englishDuring,
 
 	comesTo:     "This is what it comes to:",
 	notRecorded: "Nothing was recorded. This is what it would come to:", wouldRecord: "Would record: %s.",
@@ -101,29 +114,37 @@ var english = words{
 }
 
 var dutch = words{
-	yes: "Ja", no: "Nee",
+	lang: domain.Dutch,
+	yes:  "Ja", no: "Nee",
 	may: "%s: %s mag %s bij %s", mayNot: "%s: %s mag niet %s bij %s",
-	whyNot:     "Waarom niet: %s.",
-	until:      "Voor zover bekend, tot %s.",
-	line:       "Volgens regel %d van rollencatalogus %s, versie %d.",
-	nearest:    "Het dichtst bij een ja komt regel %d van rollencatalogus %s, versie %d.",
-	ways:       "De catalogus staat het ook toe aan:",
-	asOf:       "Stand van %s, bekend tot en met seq %d. Dit zegt wie het kon, niet wie het deed.",
-	next:       "Hierna: ",
-	onThisPage: " op deze pagina",
-	erased:     "(gewist)",
-	recordedAs: "Vastgelegd als seq %d op %s: %s.",
+	whyNot:      "Waarom niet: %s.",
+	until:       "Voor zover bekend, tot %s.",
+	line:        "Volgens regel %d van rollencatalogus %s%s.",
+	nearest:     "Het dichtst bij een ja komt regel %d van rollencatalogus %s%s.",
+	byCatalogue: "Volgens rollencatalogus %s%s.",
+	version:     ", versie %d",
+	notInForce:  ", die niet van kracht is",
+	inForce:     ", die van kracht is",
+	ways:        "De catalogus staat het ook toe aan:",
+	asOf:        "Stand van %s, bekend tot en met seq %d. Dit zegt wie het kon, niet wie het deed.",
+	next:        "Hierna: ",
+	onThisPage:  " op deze pagina",
+	correctedBy: " (gecorrigeerd door seq %s)",
+	recordedAs:  "Vastgelegd als seq %d op %s: %s.",
 
 	seq: "SEQ", recorded: "VASTGELEGD", event: "GEBEURTENIS", actor: "DOOR", reason: "REDEN",
 	because: "OMDAT", whatThereIs: "WAT ER WEL IS",
 	account: "ACCOUNT", by: "OP GROND VAN", resource: "OBJECT", mayDo: "MAG",
 
-	who:     counted{"Geen enkel account mag %s bij %s%s.", "1 account mag %s bij %s%s.", "%d accounts mogen %s bij %s%s."},
-	what:    counted{"Geen enkel object is binnen bereik van %s%s.", "1 object is binnen bereik van %s%s.", "%d objecten zijn binnen bereik van %s%s."},
-	history: counted{"Geen gebeurtenissen over %s.", "1 gebeurtenis over %s.", "%d gebeurtenissen over %s."},
+	who:       counted{"Geen enkel account mag %s bij %s%s.", "1 account mag %s bij %s%s.", "%d accounts mogen %s bij %s%s."},
+	what:      counted{"Geen enkel object is binnen bereik van %s%s.", "1 object is binnen bereik van %s%s.", "%d objecten zijn binnen bereik van %s%s."},
+	history:   counted{"Geen gebeurtenissen %s.", "1 gebeurtenis %s.", "%d gebeurtenissen %s."},
+	historyOf: "over %s", historyOfRole: "rond de rol %s", historyOfGrant: "van tijdelijke toegang %s", historyOfActor: "door %s",
+	historyOfAll: "in het grootboek", filtered: " die aan de filters voldoen",
 
-	events: dutchEvents,
-	from:   "vanaf %s", ends: "tot %s", client: "voor %s", void: "het is nooit zo geweest",
+	ends:   "tot %s",
+	during: dutchDuring,
+
 	comesTo:     "Dit komt ervan:",
 	notRecorded: "Er is niets vastgelegd. Dit zou ervan komen:", wouldRecord: "Zou worden vastgelegd: %s.",
 	nothingToRecord: "Er zou niets vast te leggen zijn.",

@@ -4,7 +4,9 @@ package api
 // kind and id; context.as_of and context.known_at are our moments, and context.time changes nothing. What is unknown here
 // is a no, or no result, as the standard has it; the auditor's questions in question.go refuse it instead.
 //
-// The same request gives the same bytes: no time, id or seq that the request did not ask for is in an answer.
+// The same request gives the same bytes, as long as nothing was recorded that bears on it: no id or seq is in an answer, and no
+// time but the one until which a yes may be relied on (context.valid_until; null where no end is known). Results of searches
+// are as the standard has them, without one.
 
 import (
 	"encoding/json"
@@ -147,13 +149,20 @@ func accountOrNone(s string) domain.Account {
 
 // A verdict is the answer to one evaluation.
 type verdict struct {
-	Decision bool            `json:"decision"`
-	Context  *verdictContext `json:"context,omitempty"`
+	Decision bool `json:"decision"`
+	Context  any  `json:"context"` // a yesContext, noContext or errorContext
 }
 
-type verdictContext struct {
-	ReasonAdmin map[string]string `json:"reason_admin,omitempty"` // by status: "403" and why not
-	Error       *verdictError     `json:"error,omitempty"`
+type yesContext struct {
+	ValidUntil *domain.Instant `json:"valid_until"` // null where no end is known
+}
+
+type noContext struct {
+	ReasonAdmin map[string]string `json:"reason_admin"` // by status: "403" and why not
+}
+
+type errorContext struct {
+	Error verdictError `json:"error"`
 }
 
 type verdictError struct {
@@ -162,7 +171,7 @@ type verdictError struct {
 }
 
 func denied(why string) verdict {
-	return verdict{Context: &verdictContext{ReasonAdmin: map[string]string{"403": why}}}
+	return verdict{Context: noContext{map[string]string{"403": why}}}
 }
 
 // A sitting answers the questions of one request, those about the same moments with what was read once.
@@ -219,7 +228,7 @@ func (s *sitting) evaluate(q query) (verdict, error) {
 	case err != nil:
 		return verdict{}, err
 	case d.Allowed:
-		return verdict{Decision: true}, nil
+		return verdict{true, yesContext{known(d.ValidUntil)}}, nil
 	}
 	return denied(a.teller().WhyNot(d)), nil
 }
@@ -344,7 +353,7 @@ func failed(err error) (verdict, error) {
 	if !errors.As(err, &e) || statuses[e.Failure] >= http.StatusInternalServerError {
 		return verdict{}, err
 	}
-	return verdict{Context: &verdictContext{Error: &verdictError{statuses[e.Failure], e.Message}}}, nil
+	return verdict{Context: errorContext{verdictError{statuses[e.Failure], e.Message}}}, nil
 }
 
 func semantic(o object) (func(bool) bool, error) {

@@ -58,7 +58,7 @@ func TestCertificationScenario(t *testing.T) {
 			t.Errorf("%s: Content-Type %s", got.asked, ct)
 		}
 	}
-	w.post(access+"evaluation", ask("user:alice", "write", "record:record-1")).is(`{"decision":true}`)
+	w.post(access+"evaluation", ask("user:alice", "write", "record:record-1")).is(`{"decision":true,"context":{"valid_until":null}}`)
 	w.post(access+"evaluation", ask("user:alice", "write", "record:record-2")).is(
 		`{"decision":false,"context":{"reason_admin":{"403":"this needs link writer from user:alice to record:record-2"}}}`)
 
@@ -122,7 +122,7 @@ func TestEvaluations(t *testing.T) {
 		`{"evaluations":[{"decision":false,"context":{"error":{"status":400,"message":"subject: is required and missing"}}},
 			{"decision":false,"context":{"error":{"status":400,"message":"want an object"}}}]}`)
 	for _, single := range []string{`{`, `{"evaluations":[],`, `{"evaluations":null,`} {
-		w.post(access+"evaluations", single+ask("user:alice", "read", "record:record-1")[1:]).is(`{"decision":true}`)
+		w.post(access+"evaluations", single+ask("user:alice", "read", "record:record-1")[1:]).is(`{"decision":true,"context":{"valid_until":null}}`)
 	}
 	w.post(access+"evaluations", `{"evaluations":[]}`).problem(400, "missing_field")
 	w.post(access+"evaluations", `{"evaluations":{}}`).problem(400, "bad_field")
@@ -214,7 +214,7 @@ func TestAuthZENBadInput(t *testing.T) {
 		w.post(strings.Replace(access, "acme", "nobody", 1)+path, ok).problem(404, "unknown_org")
 	}
 	w.post(access+"evaluation", `{"x":"`+strings.Repeat("x", maxBody)+`"}`).problem(413, "too_large")
-	w.post(access+"evaluation", `{"more":{"than":["is",1,"known"]},"page":{"next":1},`+ok[1:]).is(`{"decision":true}`)
+	w.post(access+"evaluation", `{"more":{"than":["is",1,"known"]},"page":{"next":1},`+ok[1:]).is(`{"decision":true,"context":{"valid_until":null}}`)
 	if w.ledger.Head() != head {
 		t.Errorf("questions recorded something: head %d, was %d", w.ledger.Head(), head)
 	}
@@ -243,7 +243,7 @@ func TestAuthZENMoments(t *testing.T) {
 	w := newScenario(t)
 	before := w.ledger.Now().String()
 	linked := w.record(`caseload.link {"principal":"user:alice","client":"record:record-2","relation":"reader"}`)
-	w.record(fmt.Sprintf(`fact.correct {"corrects":%d,"from":"2026-01-01T00:00:00Z"}`, linked))
+	w.record(fmt.Sprintf(`fact.correct {"corrects":%d,"from":"2026-01-01T00:00:00Z"} a slip`, linked))
 	q := ask("user:alice", "read", "record:record-2")
 	for _, c := range []struct {
 		context string

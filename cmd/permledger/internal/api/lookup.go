@@ -175,6 +175,15 @@ func (a *asking) had(cats []*domain.Catalogue, has func(*domain.Catalogue) bool)
 	return false, nil
 }
 
+// roleKnown refuses a role that no catalogue has or had, cats being the moment's and the newest.
+func (a *asking) roleKnown(cats []*domain.Catalogue, role domain.Role) error {
+	if had, err := a.had(cats, func(c *domain.Catalogue) bool { _, ok := c.Roles[role]; return ok }); had || err != nil {
+		return err
+	}
+	return domain.Errorf(domain.Malformed, "unknown_role", "role %s: no catalogue has or had such a role; there is %s", role,
+		list(cats, func(c *domain.Catalogue) []domain.Role { return slices.Collect(maps.Keys(c.Roles)) }))
+}
+
 func (a *asking) grantEntry(r *http.Request, g domain.Grant) (entry grantEntry, err error) {
 	iv := g.Interval
 	entry = grantEntry{Grant: g.ID, Principal: g.Principal, Client: g.Client, Profile: g.Profile, From: iv.From, Until: iv.Until, State: g.State, Overdue: g.Overdue}
@@ -273,11 +282,8 @@ func (s *server) holders(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if had, err := a.had(cats, func(c *domain.Catalogue) bool { _, ok := c.Roles[role]; return ok }); err != nil {
+	if err := a.roleKnown(cats, role); err != nil {
 		return err
-	} else if !had {
-		return domain.Errorf(domain.Malformed, "unknown_role", "role %s: no catalogue has or had such a role; there is %s", role,
-			list(cats, func(c *domain.Catalogue) []domain.Role { return slices.Collect(maps.Keys(c.Roles)) }))
 	}
 	if kind != "" && !slices.ContainsFunc(cats, func(c *domain.Catalogue) bool { _, ok := c.Kinds[kind]; return ok }) {
 		return domain.Errorf(domain.Malformed, "unknown_kind", "kind %s: the catalogue has no such kind of account; it has %s", kind, list(cats, kinds))

@@ -62,7 +62,7 @@ func TestGrants(t *testing.T) {
 	revoked := w.record(`access.revoke {"grant":"a"}`)
 	b := w.grant("b", "emergency", 3600, "")
 	c := w.grant("c", "visit", 7200, fmt.Sprintf(`,"from":"%s"`, w.ledger.Now().Add(7000e9)))
-	corrected := w.record(fmt.Sprintf(`fact.correct {"corrects":%d,"until":"%s"}`, b, w.ledger.Now().Add(600e9)))
+	corrected := w.record(fmt.Sprintf(`fact.correct {"corrects":%d,"until":"%s"} a slip`, b, w.ledger.Now().Add(600e9)))
 	reviewed := w.as("user:alice", "access.review", `{"grant":"b","verdict":"unclear"}`, "who can tell")
 
 	get := func(q ...string) answer { t.Helper(); return w.get("/orgs/acme/grants", q...) }

@@ -26,6 +26,8 @@ type page struct {
 	At      domain.Instant  `json:"at"`
 	Known   domain.Seq      `json:"known"`
 	Last    string          `json:"last"` // the last result given
+	// Supposed is the digest of the catalogue that the question was to be answered under; "" for the one in force.
+	Supposed string `json:"supposed,omitempty"`
 }
 
 // parsePage reads a token of the endpoint for the path's organisation.
@@ -65,7 +67,7 @@ func (pg page) token() string {
 
 // next gives the token of the page after last.
 func (pg page) next(a *asking, of string, question any, last string) string {
-	return page{Org: a.l.Org(), Of: of, Q: marshal(question), At: a.At, Known: a.KnownAt(), Last: last}.token()
+	return page{Org: a.l.Org(), Of: of, Q: marshal(question), At: a.At, Known: a.KnownAt(), Last: last, Supposed: a.supposed.digestOf()}.token()
 }
 
 // ask opens the ledger at the page's moments, or, on the first page, at those given.
@@ -74,6 +76,22 @@ func (pg page) ask(s *server, r *http.Request, at, knownAt string) (*asking, err
 		return s.ask(r, at, knownAt)
 	}
 	return s.ask(r, pg.At.String(), strconv.FormatUint(uint64(pg.Known), 10))
+}
+
+// supposition reads the catalogue to answer under, which has to be the one that the pages before were answered under.
+func (pg page) supposition(w http.ResponseWriter, r *http.Request, p params) (*supposition, error) {
+	x, err := readSupposition(w, r, p)
+	if err == nil && pg.Last != "" && x.digestOf() != pg.Supposed {
+		err = domain.Errorf(domain.Malformed, "page_mismatch", "page: the pages before were answered under %s, and not under %s; go on as it began", catalogueNamed(pg.Supposed), catalogueNamed(x.digestOf()))
+	}
+	return x, err
+}
+
+func catalogueNamed(digest string) string {
+	if digest == "" {
+		return "the catalogue in force"
+	}
+	return "the catalogue with digest " + clip(digest)
 }
 
 // readPage reads the parameters of a question that is paged by "page". The token may be sent alone, or with the

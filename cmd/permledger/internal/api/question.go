@@ -17,9 +17,14 @@ import (
 type asking struct {
 	l *ledger.Ledger
 	*ledger.Asked
-	ev    *domain.Evaluator
-	lang  domain.Lang   // of the sentences; English where it is not set
-	today *ledger.Asked // as of the newest event; see now
+	reader domain.Reader // what is decided by: the ledger, or the ledger under a catalogue that is supposed
+	ev     *domain.Evaluator
+	lang   domain.Lang   // of the sentences; English where it is not set
+	today  *ledger.Asked // as of the newest event; see now
+
+	supposed *supposition      // nil: the catalogue in force decides
+	own      *domain.Catalogue // where one is supposed, the one in force at the moment; nil where none was
+	inForce  bool              // what is supposed is the one in force
 }
 
 // moments are what every answer says about when: the moment asked about, and the newest event that counts.
@@ -59,7 +64,7 @@ func newAsking(l *ledger.Ledger, name, at, knownAt string) (*asking, error) {
 		asked.Close()
 		return nil, err
 	}
-	return &asking{l: l, Asked: asked, ev: ev}, nil
+	return &asking{l: l, Asked: asked, reader: asked, ev: ev}, nil
 }
 
 func (a *asking) close() {
@@ -85,7 +90,7 @@ func (a *asking) now() (*ledger.Asked, error) {
 	return a.today, nil
 }
 
-// catalogues gives the catalogue in force at the moment, where there was one, and the newest.
+// catalogues gives the catalogue that decides, where there is one, then the one in force at the moment and the newest.
 func (a *asking) catalogues() ([]*domain.Catalogue, error) {
 	now, err := a.now()
 	if err != nil {
@@ -96,7 +101,7 @@ func (a *asking) catalogues() ([]*domain.Catalogue, error) {
 		return nil, err
 	}
 	var cats []*domain.Catalogue
-	for _, c := range []*domain.Catalogue{a.ev.Catalogue(), newest} {
+	for _, c := range []*domain.Catalogue{a.ev.Catalogue(), a.own, newest} {
 		if c != nil && !slices.Contains(cats, c) {
 			cats = append(cats, c)
 		}
@@ -104,7 +109,7 @@ func (a *asking) catalogues() ([]*domain.Catalogue, error) {
 	return cats, nil
 }
 
-// types refuses a type, "" being any, and an action, "" being any, that neither catalogue knows: more likely a slip than a
+// types refuses a type, "" being any, and an action, "" being any, that none of the catalogues knows: more likely a slip than a
 // question, and "nobody" would be a misleading answer to a slip. An action that is known, but not on this type, is none.
 func types(cats []*domain.Catalogue, kind domain.Kind, action domain.Action) error {
 	has := func(k domain.Kind) bool {
@@ -165,7 +170,7 @@ func (a *asking) exists(cats []*domain.Catalogue, res domain.Resource, client do
 		}
 		rule := c.Resources[kind]
 		of = of || rule.Of != ""
-		trusted = trusted || i == 0 && rule.TrustProperties // the first is that of the moment, which decides
+		trusted = trusted || i == 0 && rule.TrustProperties // the first decides
 	}
 	if !of {
 		return nil
@@ -241,21 +246,31 @@ func (a *asking) typeOf(r *http.Request, reason domain.Reason) (domain.EventType
 	return domain.AccountReactivated, nil
 }
 
-// A catalogueRef says by which catalogue was decided, and by which line of its document.
+// A catalogueRef says by which catalogue was decided, and by which line of its document. One that was adopted has a version
+// and a seq, one that was supposed a digest.
 type catalogueRef struct {
 	Name    string     `json:"name"`
-	Version int        `json:"version"`
-	Seq     domain.Seq `json:"seq"`
-	Line    int        `json:"line,omitempty"` // 0: no line is about the action, or an individual permission decided
+	Version int        `json:"version,omitempty"`
+	Seq     domain.Seq `json:"seq,omitempty"`
+	Digest  string     `json:"digest,omitempty"`
+	WhatIf  bool       `json:"what_if,omitempty"`
+	InForce bool       `json:"in_force,omitempty"` // with WhatIf: it is the one in force at the moment
+	Line    int        `json:"line,omitempty"`     // 0: no line is about the action, or an individual permission decided
 }
 
 func (a *asking) catalogueRef(d domain.Decision) (*catalogueRef, error) {
-	if d.Catalogue == 0 {
+	ref := a.under()
+	switch {
+	case ref == nil && d.Catalogue == 0:
 		return nil, nil
+	case ref == nil:
+		ref = &catalogueRef{Name: a.ev.Catalogue().Name, Seq: d.Catalogue}
 	}
-	ref := &catalogueRef{Name: a.ev.Catalogue().Name, Seq: d.Catalogue}
 	if d.Permit != nil {
 		ref.Line = d.Permit.Line
+	}
+	if ref.WhatIf {
+		return ref, nil
 	}
 	v, err := a.Fact(domain.Fact{Family: domain.FamilyCatalogue, Subject: domain.CatalogueRef})
 	if err != nil {
@@ -289,7 +304,7 @@ type explainAnswer struct {
 }
 
 func (s *server) check(w http.ResponseWriter, r *http.Request) error {
-	a, _, _, answer, err := s.decide(r)
+	a, _, _, answer, err := s.decide(w, r)
 	if err != nil {
 		return err
 	}
@@ -298,7 +313,7 @@ func (s *server) check(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) explain(w http.ResponseWriter, r *http.Request) error {
-	a, q, d, answer, err := s.decide(r)
+	a, q, d, answer, err := s.decide(w, r)
 	if err != nil {
 		return err
 	}
@@ -329,8 +344,8 @@ func (s *server) explain(w http.ResponseWriter, r *http.Request) error {
 }
 
 // decide answers the question that check and explain share. Whoever gets no error closes the asking.
-func (s *server) decide(r *http.Request) (_ *asking, q domain.Question, d domain.Decision, answer checkAnswer, err error) {
-	p, err := readParams(r, "subject", "action", "resource", "client", "created_by", "at", "known_at", "lang")
+func (s *server) decide(w http.ResponseWriter, r *http.Request) (_ *asking, q domain.Question, d domain.Decision, answer checkAnswer, err error) {
+	p, err := readParams(r, "subject", "action", "resource", "client", "created_by", "at", "known_at", "catalogue", "lang")
 	if err != nil {
 		return nil, q, d, answer, err
 	}
@@ -341,12 +356,19 @@ func (s *server) decide(r *http.Request) (_ *asking, q domain.Question, d domain
 	if err != nil {
 		return nil, q, d, answer, err
 	}
+	supposed, err := readSupposition(w, r, p)
+	if err != nil {
+		return nil, q, d, answer, err
+	}
 	a, err := s.ask(r, p["at"], p["known_at"])
 	if err != nil {
 		return nil, q, d, answer, err
 	}
 	a.lang = lang
-	if d, answer, err = a.decide(r, q); err != nil {
+	if err = a.suppose(supposed); err == nil {
+		d, answer, err = a.decide(r, q)
+	}
+	if err != nil {
 		a.close()
 		return nil, q, d, answer, err
 	}
@@ -388,14 +410,22 @@ func (a *asking) decide(r *http.Request, q domain.Question) (d domain.Decision, 
 		return d, answer, err
 	}
 	answer = checkAnswer{Decision: d.Allowed, Subject: q.Subject, Action: q.Action, Resource: q.Resource, moments: a.moments(), Why: a.teller().WhyNot(d)}
-	if d.Allowed && d.ValidUntil != domain.Forever {
-		answer.ValidUntil = &d.ValidUntil
+	if d.Allowed {
+		answer.ValidUntil = known(d.ValidUntil)
 	}
 	if answer.Basis, err = a.basis(r, d.Basis); err != nil {
 		return d, answer, err
 	}
 	answer.Catalogue, err = a.catalogueRef(d)
 	return d, answer, err
+}
+
+// known gives an end; nil where none is known.
+func known(end domain.Instant) *domain.Instant {
+	if end == domain.Forever {
+		return nil
+	}
+	return &end
 }
 
 // pageTail ends an answer that may go on on another page.
@@ -405,7 +435,7 @@ type pageTail struct {
 }
 
 func (s *server) who(w http.ResponseWriter, r *http.Request) error {
-	p, pg, err := readPage(r, "who", "action", "resource", "kind", "limit", "at", "known_at", "lang")
+	p, pg, err := readPage(r, "who", "action", "resource", "kind", "limit", "at", "known_at", "catalogue", "lang")
 	if err != nil {
 		return err
 	}
@@ -428,12 +458,19 @@ func (s *server) who(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	supposed, err := pg.supposition(w, r, p)
+	if err != nil {
+		return err
+	}
 	a, err := pg.ask(s, r, p["at"], p["known_at"])
 	if err != nil {
 		return err
 	}
 	defer a.close()
 	a.lang = lang
+	if err := a.suppose(supposed); err != nil {
+		return err
+	}
 	cats, err := a.catalogues()
 	if err != nil {
 		return err
@@ -454,9 +491,10 @@ func (s *server) who(w http.ResponseWriter, r *http.Request) error {
 		Action   domain.Action   `json:"action"`
 		Resource domain.Resource `json:"resource"`
 		moments
-	}{q.Action, q.Resource, a.moments()}, "results")
+		Catalogue *catalogueRef `json:"catalogue,omitempty"` // where one was supposed
+	}{q.Action, q.Resource, a.moments(), a.under()}, "results")
 	var last domain.Account
-	for answer, err := range domain.Who(a, q, a.At, domain.Account(pg.Last)) {
+	for answer, err := range domain.Who(a.reader, q, a.At, domain.Account(pg.Last)) {
 		if err == nil {
 			err = r.Context().Err()
 		}
@@ -471,9 +509,10 @@ func (s *server) who(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if err := out.add(struct {
-			Subject domain.Account `json:"subject"`
-			Basis   []basisEntry   `json:"basis"`
-		}{answer.Subject, basis}); err != nil {
+			Subject    domain.Account  `json:"subject"`
+			ValidUntil *domain.Instant `json:"valid_until"` // null where no end is known
+			Basis      []basisEntry    `json:"basis"`
+		}{answer.Subject, known(answer.Decision.ValidUntil), basis}); err != nil {
 			return err
 		}
 		last = answer.Subject
@@ -482,7 +521,7 @@ func (s *server) who(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) what(w http.ResponseWriter, r *http.Request) error {
-	p, pg, err := readPage(r, "what", "subject", "action", "type", "limit", "at", "known_at", "lang")
+	p, pg, err := readPage(r, "what", "subject", "action", "type", "limit", "at", "known_at", "catalogue", "lang")
 	if err != nil {
 		return err
 	}
@@ -508,12 +547,19 @@ func (s *server) what(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	supposed, err := pg.supposition(w, r, p)
+	if err != nil {
+		return err
+	}
 	a, err := pg.ask(s, r, p["at"], p["known_at"])
 	if err != nil {
 		return err
 	}
 	defer a.close()
 	a.lang = lang
+	if err := a.suppose(supposed); err != nil {
+		return err
+	}
 	cats, err := a.catalogues()
 	if err != nil {
 		return err
@@ -527,9 +573,10 @@ func (s *server) what(w http.ResponseWriter, r *http.Request) error {
 	out := openStream(w, struct {
 		Subject domain.Account `json:"subject"`
 		moments
-	}{subject, a.moments()}, "results")
+		Catalogue *catalogueRef `json:"catalogue,omitempty"` // where one was supposed
+	}{subject, a.moments(), a.under()}, "results")
 	var last domain.Resource
-	for reach, err := range domain.What(a, subject, action, kind, a.At, domain.Resource(pg.Last)) {
+	for reach, err := range domain.What(a.reader, subject, action, kind, a.At, domain.Resource(pg.Last)) {
 		if err == nil {
 			err = r.Context().Err()
 		}
@@ -544,10 +591,11 @@ func (s *server) what(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if err := out.add(struct {
-			Resource domain.Resource `json:"resource"`
-			Actions  []domain.Action `json:"actions"`
-			Basis    []basisEntry    `json:"basis"`
-		}{reach.Resource, reach.Actions, basis}); err != nil {
+			Resource   domain.Resource `json:"resource"`
+			Actions    []domain.Action `json:"actions"`
+			ValidUntil *domain.Instant `json:"valid_until"` // of the first of the actions that could end; null where no end is known
+			Basis      []basisEntry    `json:"basis"`
+		}{reach.Resource, reach.Actions, known(reach.ValidUntil), basis}); err != nil {
 			return err
 		}
 		last = reach.Resource
@@ -587,7 +635,8 @@ func (s *server) catalogue(w http.ResponseWriter, r *http.Request) error {
 		Digest    string         `json:"digest"`
 		Seq       domain.Seq     `json:"seq"`
 		AdoptedAt domain.Instant `json:"adopted_at"`
-		Document  string         `json:"document"`
+		moments
+		Document string `json:"document"`
 		domain.CatalogueParts
-	}{d.Catalogue, d.Version, d.Digest, e.Seq, e.RecordedAt, d.Document, cat.Parts()})
+	}{d.Catalogue, d.Version, d.Digest, e.Seq, e.RecordedAt, a.moments(), d.Document, cat.Parts()})
 }

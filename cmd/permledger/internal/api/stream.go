@@ -14,12 +14,12 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	return err
 }
 
-// A stream writes one JSON object with one array of any length in it: open with what stands before the array, add its
-// elements, close with what stands after. An object that was not closed is never valid JSON.
+// A stream writes one JSON object with an array of any length in it, or several: open with what stands before the array, add
+// its elements, go on to the next array, close with what stands after. An object that was not closed is never valid JSON.
 type stream struct {
 	w http.ResponseWriter
 	b []byte
-	n int // elements added
+	n int // elements added to the array that is open
 }
 
 // openStream begins an object with the fields of head and then the array named list.
@@ -60,6 +60,12 @@ func (s *stream) add(v any) error {
 		return nil
 	}
 	return s.send()
+}
+
+// next ends the array and begins another.
+func (s *stream) next(list string) {
+	s.b = append(append(append(s.b, `],"`...), list...), `":[`...)
+	s.n = 0
 }
 
 // close ends the array and the object, with the fields of tail between.

@@ -206,12 +206,18 @@ func TestPlot(t *testing.T) {
 
 func TestErasedClientIsForgotten(t *testing.T) {
 	l := opens(t, shared)
+	asked, err := l.Ask(0, ledger.Known{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer asked.Close()
 	n := 0
-	for e, err := range l.History(t.Context(), client(19), 0, l.Head()) {
+	for told, err := range asked.History(t.Context(), ledger.Trail{About: client(19)}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		n++
+		e := told.Event
 		if d, ok := e.Data.(*domain.AccountOpening); ok && d.DisplayName != "" || e.Reason != "" {
 			t.Errorf("event %d still says %q", e.Seq, e.Reason)
 		}

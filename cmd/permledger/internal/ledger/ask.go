@@ -76,6 +76,13 @@ func (l *Ledger) Ask(at domain.Instant, known Known) (*Asked, error) {
 	return &Asked{view, at, l}, nil
 }
 
+// SeqAt gives the newest event that was recorded at or before t, of those that count. With it an Asked is a
+// domain.History.
+func (a *Asked) SeqAt(t domain.Instant) (domain.Seq, error) {
+	seq, err := a.l.p.SeqAt(t)
+	return min(seq, a.KnownAt()), err
+}
+
 // Account is nil, or Unknown where no such account was ever opened, as far as is known today: a question about an
 // account that came later has an answer, nobody.
 func (a *Asked) Account(what string, acc domain.Account) error {

@@ -354,8 +354,12 @@ func BenchmarkCheck(b *testing.B) {
 func BenchmarkWho(b *testing.B) {
 	small, _ := imported(b, 1_000, 3)
 	large, _ := imported(b, 100_000, 3)
-	who := func(l *Ledger, clients, i int) {
-		a, err := l.Ask(0, Known{})
+	who := func(l *Ledger, clients, i int, past bool) {
+		var at domain.Instant
+		if past {
+			at = firstLinks(i*7919%clients, clients, 3)
+		}
+		a, err := l.Ask(at, Known{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -373,28 +377,88 @@ func BenchmarkWho(b *testing.B) {
 		}
 	}
 	for i := range 5_000 {
-		who(small, 1_000, i)
-		who(large, 100_000, i)
+		who(small, 1_000, i, false)
+		who(large, 100_000, i, false)
+		who(large, 100_000, i, true)
 	}
-	var atSmall, atLarge time.Duration
+	var atSmall, atLarge, atPast time.Duration
 	b.ResetTimer()
 	for i := 0; i < b.N; {
 		n := min(b.N-i, 200)
 		start := time.Now()
 		for k := range n {
-			who(small, 1_000, i+k)
+			who(small, 1_000, i+k, false)
 		}
 		atSmall += time.Since(start)
 		b.StopTimer()
 		start = time.Now()
 		for k := range n {
-			who(large, 100_000, i+k)
+			who(large, 100_000, i+k, false)
 		}
 		atLarge += time.Since(start)
+		start = time.Now()
+		for k := range n {
+			who(large, 100_000, i+k, true)
+		}
+		atPast += time.Since(start)
 		b.StartTimer()
 		i += n
 	}
 	b.ReportMetric(float64(atSmall.Nanoseconds())/float64(b.N), "1000-clients-ns")
 	b.ReportMetric(float64(atLarge.Nanoseconds())/float64(b.N), "100000-clients-ns")
 	b.ReportMetric(atLarge.Seconds()/atSmall.Seconds(), "x-small")
+	b.ReportMetric(atPast.Seconds()/atLarge.Seconds(), "years-ago-x-now")
+}
+
+// BenchmarkWhoDuring asks who could see one client at any time of five years, in an organisation of a hundred thousand
+// events and in one of a million: it costs with the client's history, and not with the log.
+func BenchmarkWhoDuring(b *testing.B) {
+	sizes := [2]int{10_000, 100_000} // clients; some ten events each
+	span := domain.Span{From: domain.InstantOf(time.Date(2018, 1, 1, 0, 0, 0, 0, time.UTC)), Until: domain.InstantOf(time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC))}
+	var ledgers [2]*Ledger
+	var took [2]time.Duration
+	for i, clients := range sizes {
+		l, sum := imported(b, clients, 4)
+		b.Logf("%d events", sum.Events)
+		ledgers[i] = l
+	}
+	ask := func(size, i int) {
+		l := ledgers[size]
+		a, err := l.Ask(0, Known{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer a.Close()
+		sweep, err := domain.NewSweep(a, span)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n := 0
+		for _, err := range sweep.Who(domain.Question{Action: "view_record", Resource: domain.Resource(fmt.Sprintf("client:c%d", i*7919%sizes[size]))}, "") {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+		if n != 9 { // four therapists, the four after them, and the client
+			b.Fatalf("%d answers", n)
+		}
+	}
+	for i := range 2000 {
+		ask(0, i)
+		ask(1, i)
+	}
+	b.ResetTimer()
+	for i := 0; i < b.N; i += 50 {
+		for size := range sizes {
+			start := time.Now()
+			for k := range min(b.N-i, 50) {
+				ask(size, i+k)
+			}
+			took[size] += time.Since(start)
+		}
+	}
+	b.ReportMetric(float64(took[0].Nanoseconds())/float64(b.N), "small-ns")
+	b.ReportMetric(float64(took[1].Nanoseconds())/float64(b.N), "large-ns")
+	b.ReportMetric(took[1].Seconds()/took[0].Seconds(), "x-small")
 }

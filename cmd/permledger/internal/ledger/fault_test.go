@@ -296,12 +296,17 @@ func answers(t *testing.T, l *Ledger) string {
 			a.Close()
 		}
 	}
+	now, err := l.Ask(0, Known{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer now.Close()
 	for i := range 3 {
-		for e, err := range l.History(t.Context(), professional(i), 0, l.Head()) {
+		for told, err := range now.History(t.Context(), Trail{About: professional(i)}) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fmt.Fprintln(&b, professional(i), e.Seq, e.ID)
+			fmt.Fprintln(&b, professional(i), told.Event.Seq, told.Event.ID)
 		}
 	}
 	return b.String()

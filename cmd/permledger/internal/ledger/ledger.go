@@ -4,7 +4,6 @@ package ledger
 
 import (
 	"context"
-	"iter"
 	"sync/atomic"
 
 	"github.com/permledger/permledger/domain"
@@ -316,19 +315,4 @@ func (l *Ledger) Events(ctx context.Context, after domain.Seq, limit int) ([]*do
 		events = append(events, e)
 	}
 	return events, nil
-}
-
-// History yields the events about an account after one seq and up to another, oldest first.
-func (l *Ledger) History(ctx context.Context, about domain.Account, after, upTo domain.Seq) iter.Seq2[*domain.Event, error] {
-	return func(yield func(*domain.Event, error) bool) {
-		for seq, err := range l.p.History(about, after, upTo) {
-			var e *domain.Event
-			if err == nil {
-				e, err = l.Event(ctx, seq)
-			}
-			if !yield(e, err) || err != nil {
-				return
-			}
-		}
-	}
 }
