@@ -118,27 +118,28 @@ func (c *client) orgs(ctx context.Context) ([]string, error) {
 	return answer.Orgs, read(body, &answer)
 }
 
-// get asks one of the organisation's questions.
-func (c *client) get(ctx context.Context, question string, q url.Values) ([]byte, error) {
-	path := "/orgs/" + string(c.org) + "/" + question
+// path is one of the organisation's paths, with a query.
+func (c *client) path(of string, q url.Values) string {
+	path := "/orgs/" + string(c.org) + "/" + of
 	if len(q) > 0 {
 		path += "?" + q.Encode()
 	}
-	return c.ask(ctx, http.MethodGet, path, nil)
+	return path
+}
+
+// get asks one of the organisation's questions.
+func (c *client) get(ctx context.Context, question string, q url.Values) ([]byte, error) {
+	return c.ask(ctx, http.MethodGet, c.path(question, q), nil)
 }
 
 // post sends a body to one of the organisation's paths.
 func (c *client) post(ctx context.Context, path string, q url.Values, body []byte) ([]byte, error) {
-	path = "/orgs/" + string(c.org) + "/" + path
-	if len(q) > 0 {
-		path += "?" + q.Encode()
-	}
-	return c.ask(ctx, http.MethodPost, path, body)
+	return c.ask(ctx, http.MethodPost, c.path(path, q), body)
 }
 
 // under asks one of the organisation's questions under the role catalogue that the document is.
 func (c *client) under(ctx context.Context, question string, q url.Values, document []byte) ([]byte, error) {
-	return c.send(ctx, http.MethodPost, "/orgs/"+string(c.org)+"/"+question+"?"+q.Encode(), "application/yaml", document)
+	return c.send(ctx, http.MethodPost, c.path(question, q), "application/yaml", document)
 }
 
 // ask is send of JSON, where there is a body.
@@ -147,9 +148,23 @@ func (c *client) ask(ctx context.Context, method, path string, body []byte) ([]b
 }
 
 // send gives the whole body of a 200. It is read to its end before anything is printed, because an answer that was cut
-// must not look like one. Errors: what the service says, as the kind of failure that its status stands for;
-// Unreachable where there is no permledger.
+// must not look like one.
 func (c *client) send(ctx context.Context, method, path, media string, body []byte) ([]byte, error) {
+	answer, err := c.open(ctx, method, path, media, body)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	got, err := io.ReadAll(answer)
+	if err != nil {
+		return nil, c.cut(ctx, int64(len(got)), err)
+	}
+	return got, nil
+}
+
+// open gives the body of a 200, to be read and closed. Errors: what the service says, as the kind of failure that its
+// status stands for; Unreachable where there is no permledger.
+func (c *client) open(ctx context.Context, method, path, media string, body []byte) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, domain.Errorf(domain.Malformed, "bad_flag", "--server %q: want the address of a service, e.g. %s", c.base, defaultServer)
@@ -161,13 +176,13 @@ func (c *client) send(ctx context.Context, method, path, media string, body []by
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, c.unreachable(ctx, fmt.Errorf("the answer was cut after %d bytes: %w", len(got), err))
-	}
-	if resp.StatusCode == http.StatusOK {
-		return got, nil
+		return nil, c.cut(ctx, int64(len(got)), err)
 	}
 	var problem struct {
 		Title, Detail, Code string
@@ -180,6 +195,10 @@ func (c *client) send(ctx context.Context, method, path, media string, body []by
 		problem.Detail = problem.Title
 	}
 	return nil, domain.Errorf(failureOf(resp.StatusCode, problem.Failure), problem.Code, "%s", problem.Detail)
+}
+
+func (c *client) cut(ctx context.Context, after int64, err error) error {
+	return c.unreachable(ctx, fmt.Errorf("the answer was cut after %d bytes: %w", after, err))
 }
 
 func (c *client) unreachable(ctx context.Context, err error) error {

@@ -4,7 +4,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -253,6 +256,9 @@ The exit code is 0 where nothing differs, and 1 where something does.`,
 				return err
 			}
 			a.global.lang.set(q)
+			if a.global.json {
+				return a.passDiff(cmd.Context(), q, x.document)
+			}
 			return a.questionUnder(cmd.Context(), "diff", q, x.document, a.showDiff)
 		},
 	}
@@ -267,7 +273,87 @@ The exit code is 0 where nothing differs, and 1 where something does.`,
 	return cmd
 }
 
-// showDiff shows what differs; its error is errNo where something does.
+// passDiff prints the answer to diff as it comes, because that of a whole organisation may be larger than memory. Where it
+// is cut, what was printed is no JSON and the exit code says so.
+func (a *app) passDiff(ctx context.Context, q url.Values, document []byte) error {
+	return a.withClient(ctx, func(c *client) error {
+		method, media := http.MethodGet, ""
+		if document != nil {
+			method, media = http.MethodPost, "application/yaml"
+		}
+		body, err := c.open(ctx, method, c.path("diff", q), media, document)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		passed := &passing{w: a.out}
+		differs, err := anyDifference(io.TeeReader(body, passed))
+		switch {
+		case passed.err != nil:
+			return fmt.Errorf("writing the answer: %w", passed.err)
+		case err != nil:
+			return c.cut(ctx, passed.n, err)
+		case differs:
+			return errNo
+		}
+		return nil
+	})
+}
+
+// anyDifference reads an answer to diff to its end, and tells whether it names any difference.
+func anyDifference(r io.Reader) (differs bool, err error) {
+	d := json.NewDecoder(r)
+	if _, err := d.Token(); err != nil {
+		return false, err
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return false, err
+		}
+		if name != "gained" && name != "lost" {
+			var value json.RawMessage
+			if err := d.Decode(&value); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if _, err := d.Token(); err != nil {
+			return false, err
+		}
+		for d.More() {
+			var difference json.RawMessage
+			if err := d.Decode(&difference); err != nil {
+				return false, err
+			}
+			differs = true
+		}
+		if _, err := d.Token(); err != nil {
+			return false, err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return false, err
+	}
+	_, err = io.Copy(io.Discard, r)
+	return differs, err
+}
+
+// passing counts what is written, and remembers what went wrong.
+type passing struct {
+	w   io.Writer
+	n   int64
+	err error
+}
+
+func (c *passing) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	c.err = err
+	return n, err
+}
+
+// showDiff shows people what differs; its error is errNo where something does.
 func (a *app) showDiff(s *screen, body []byte) error {
 	type difference struct {
 		Subject  string   `json:"subject"`
@@ -294,36 +380,34 @@ func (a *app) showDiff(s *screen, body []byte) error {
 		return err
 	}
 	words := s.words.during
-	if !a.global.json {
-		var rows [][]string
-		add := func(mark string, colour text.Color, all []difference) { // what differs in the action alone is one row
-			for _, x := range all {
-				by := ""
-				if x.By != nil {
-					by = s.by(x.Subject, []basis{*x.By})
-				}
-				resource := x.Resource
-				if len(x.Except) > 0 {
-					resource += " " + fmt.Sprintf(s.words.except, strings.Join(x.Except, ", "))
-				}
-				row := []string{text.Colors{colour}.Sprint(mark), x.Subject, x.Action, resource, by}
-				if n := len(rows); n > 0 && slices.Equal(rows[n-1][:2], row[:2]) && slices.Equal(rows[n-1][3:], row[3:]) {
-					rows[n-1][2] += ", " + x.Action
-					continue
-				}
-				rows = append(rows, row)
+	var rows [][]string
+	add := func(mark string, colour text.Color, all []difference) { // what differs in the action alone is one row
+		for _, x := range all {
+			by := ""
+			if x.By != nil {
+				by = s.by(x.Subject, []basis{*x.By})
 			}
+			resource := x.Resource
+			if len(x.Except) > 0 {
+				resource += " " + fmt.Sprintf(s.words.except, strings.Join(x.Except, ", "))
+			}
+			row := []string{text.Colors{colour}.Sprint(mark), x.Subject, x.Action, resource, by}
+			if n := len(rows); n > 0 && slices.Equal(rows[n-1][:2], row[:2]) && slices.Equal(rows[n-1][3:], row[3:]) {
+				rows[n-1][2] += ", " + x.Action
+				continue
+			}
+			rows = append(rows, row)
 		}
-		add(words.gained, text.FgGreen, d.Gained)
-		add(words.lost, text.FgRed, d.Lost)
-		s.list(rows, []string{s.words.changeHeader, s.words.whoseHeader, s.words.actionsHeader, s.words.resource, s.words.by}, 2, 4)
-		s.line("%s", fmt.Sprintf(words.counts, len(d.Gained), len(d.Lost)))
-		s.catalogue(d.Catalogue, "")
-		if d.Corrected {
-			s.dim(words.correctedDiff, s.moment(d.From), d.Known[0], d.Known[1])
-		} else {
-			s.dim(words.diff, s.moment(d.From), d.Known[0], s.moment(d.Until), d.Known[1])
-		}
+	}
+	add(words.gained, text.FgGreen, d.Gained)
+	add(words.lost, text.FgRed, d.Lost)
+	s.list(rows, []string{s.words.changeHeader, s.words.whoseHeader, s.words.actionsHeader, s.words.resource, s.words.by}, 2, 4)
+	s.line("%s", fmt.Sprintf(words.counts, len(d.Gained), len(d.Lost)))
+	s.catalogue(d.Catalogue, "")
+	if d.Corrected {
+		s.dim(words.correctedDiff, s.moment(d.From), d.Known[0], d.Known[1])
+	} else {
+		s.dim(words.diff, s.moment(d.From), d.Known[0], s.moment(d.Until), d.Known[1])
 	}
 	if len(d.Gained)+len(d.Lost) > 0 {
 		return errNo
