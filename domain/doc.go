@@ -14,4 +14,9 @@
 // it at one place of the log: the half-open intervals on which it held, holds or will hold, each with the seqs of
 // the events that say so. Reading a fact "as of T, known at S" is reading its newest version at or before S and
 // testing T against the intervals: the same read for now and for ten years ago.
+//
+// Whatever else is asked is made of the one decision. Who and What propose whom and what is worth asking about, and decide
+// (search.go). A Sweep decides at each moment at which something that the decision read is another, and so knows exact
+// intervals (during.go). Effects decide on two sides of a change whatever the changed facts bear on (effects.go): a Preview
+// holds the ledger against a Draft of it, with events on top that are not recorded, and a Diff one moment against another.
 package domain
