@@ -261,6 +261,13 @@ func sameLines(a, b []*Permit) bool {
 
 // effects yields the effects on one subject; false ends it all.
 func (c *comparison) effects(s Account, yield func(Effect, error) bool) bool {
+	for _, ev := range c.both() { // one scan instead of a look for each role and each action
+		var err error
+		ev.each(ev.factsOf(FamilyRole, s), &err, func(Fact, Interval) {})
+		if err != nil {
+			return yield(Effect{}, err) && false
+		}
+	}
 	for _, k := range c.types {
 		actions, err := c.actions(s, k)
 		if err != nil {

@@ -86,8 +86,12 @@ func (ev *Evaluator) fact(f Fact) (Version, error) {
 	if v, ok := ev.memo[f]; ok {
 		return v, nil
 	}
-	if f.Object != "" {
-		if held, ok := ev.scans[scan{f.Family, f.Object, true}]; ok {
+	if len(ev.scans) > 0 { // a scan of either side says what there is, and that there is nothing
+		held, ok := ev.scans[scan{f.Family, f.Subject, false}]
+		if !ok && f.Object != "" {
+			held, ok = ev.scans[scan{f.Family, f.Object, true}]
+		}
+		if ok {
 			i := slices.IndexFunc(held, func(h Held) bool { return h.Fact == f })
 			if i < 0 {
 				return Version{}, nil
