@@ -260,6 +260,9 @@ func (a *admission) assignment(d *RoleAssignment) {
 // moment that it takes from a role, none is left that needs it; at each moment that it adds to either, the links are as
 // few as the roles ask. What an older catalogue allowed and the change leaves alone is not judged again.
 func (a *admission) fits(changed Fact, intervals []Interval) {
+	if !a.cat.countsLinks() && (changed.Family == FamilyLink || !a.cat.ties(Role(changed.Name))) {
+		return // no rule is about it
+	}
 	held, was, becomes := a.rolesOf(changed.Subject), a.read(changed), Version{Intervals: intervals}
 	if a.cat.countsLinks() {
 		for h, err := range a.r.FactsOf(FamilyLink, changed.Subject) {
@@ -333,6 +336,19 @@ func (a *admission) fewLinks(p Account, held map[Fact]Version, t Instant) {
 			return
 		}
 	}
+}
+
+// ties tells whether holding the role depends on other roles, or others on it.
+func (c *Catalogue) ties(role Role) bool {
+	if rule := c.Roles[role]; rule.Group != "" || len(rule.Needs) > 0 {
+		return true
+	}
+	for _, rule := range c.Roles {
+		if slices.Contains(rule.Needs, role) {
+			return true
+		}
+	}
+	return false
 }
 
 // countsLinks tells whether some relation bounds how many links a role's holders may have.
@@ -451,9 +467,13 @@ func (a *admission) hasOne(p Account, roles []Role, at Instant, what string, nam
 	if len(roles) == 0 || a.err != nil {
 		return
 	}
-	if held := a.rolesOf(p); !holdsOne(held, p, roles, at) {
-		a.fail(RuleBroken, "role_needed", "%s %s needs role %s; %s has %s%s", what, name, either(roles), p, rolesAt(held, at), a.when(at))
+	for _, r := range roles {
+		if a.read(roleFact(p, r)).Holds(at) {
+			return
+		}
 	}
+	held := a.rolesOf(p)
+	a.fail(RuleBroken, "role_needed", "%s %s needs role %s; %s has %s%s", what, name, either(roles), p, rolesAt(held, at), a.when(at))
 }
 
 func (a *admission) relation(name Relation) (RelationRule, bool) {
