@@ -10,6 +10,7 @@ package domain
 // both; on whatever is not near, the decision is that on type:*, because nothing else of a resource is looked at.
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"reflect"
@@ -27,7 +28,7 @@ type Effect struct {
 	Subject  Account
 	Resource Resource
 	Actions  []Action // sorted
-	// Except are the resources of the type on which some of the actions are decided otherwise; only for type:*.
+	// Except are the resources of the type on which the actions are decided otherwise; only for type:*.
 	Except []Resource
 	// Restated: it was so before. It is an exception to the effect on type:* before it, which would say otherwise.
 	Restated bool
@@ -316,10 +317,42 @@ func (c *comparison) actions(s Account, k Kind) (actions []Action, err error) {
 	}
 	slices.Sort(actions)
 	actions = slices.Compact(actions)
-	if c.lines != nil {
-		actions = slices.DeleteFunc(actions, func(a Action) bool { return !c.lines[lineKey{k, a}] })
+	actions = slices.DeleteFunc(actions, func(a Action) bool {
+		if c.lines != nil && !c.lines[lineKey{k, a}] {
+			return true
+		}
+		for _, ev := range c.both() {
+			hope, e := ev.hopeful(s, k, a)
+			if err = cmp.Or(err, e); hope || err != nil {
+				return false
+			}
+		}
+		return true
+	})
+	return actions, err
+}
+
+// hopeful tells whether the subject could do the action to anything of the type at all: some line asks for no kind or role
+// that it lacks, or it was given to it individually. Most of what a catalogue has, most accounts can't.
+func (ev *Evaluator) hopeful(s Account, k Kind, a Action) (hope bool, err error) {
+	if ev.cat == nil {
+		return false, nil
 	}
-	return actions, nil
+	for _, line := range ev.cat.Lines(k, a) {
+		if len(line.Kinds) > 0 && !slices.Contains(line.Kinds, s.Kind()) {
+			continue
+		}
+		if hope = len(line.Roles) == 0; !hope {
+			hope, err = ev.holdsOne(s, line.Roles)
+		}
+		if hope || err != nil {
+			return hope, err
+		}
+	}
+	ev.each(ev.factsOf(FamilyException, s), &err, func(f Fact, iv Interval) {
+		hope = hope || iv.Detail == Added && f.Name == string(k)+" "+string(a)
+	})
+	return hope, err
 }
 
 // ofType compares what the subject may do to the type as a whole and to the resources near it.
@@ -333,19 +366,18 @@ func (c *comparison) ofType(s Account, k Kind, actions []Action, near []Resource
 		}
 	}
 	var effects []Effect
-	add := func(e Effect) *Effect { // one effect for all actions that share all else
+	add := func(e Effect) { // one effect for all actions that share all else
 		for i := range effects {
 			x := &effects[i]
-			if x.Gained == e.Gained && x.Resource == e.Resource && x.Restated == e.Restated {
+			if x.Gained == e.Gained && x.Resource == e.Resource && x.Restated == e.Restated && slices.Equal(x.Except, e.Except) {
 				x.Actions = append(x.Actions, e.Actions...)
 				if e.Gained {
 					x.ValidUntil = min(x.ValidUntil, e.ValidUntil)
 				}
-				return x
+				return
 			}
 		}
 		effects = append(effects, e)
-		return &effects[len(effects)-1]
 	}
 	for _, a := range actions {
 		var was Decision
@@ -363,9 +395,7 @@ func (c *comparison) ofType(s Account, k Kind, actions []Action, near []Resource
 			was = is
 		}
 		changed := was.Allowed != is.Allowed
-		if changed {
-			add(Effect{Gained: is.Allowed, Subject: s, Resource: all, Actions: []Action{a}, ValidUntil: is.ValidUntil})
-		}
+		var except []Resource
 		for _, r := range near {
 			if r == all {
 				continue
@@ -382,32 +412,26 @@ func (c *comparison) ofType(s Account, k Kind, actions []Action, near []Resource
 				}
 				prior = d.Allowed
 			}
-			if said := is.Allowed; changed && now.Allowed != said {
-				w := add(Effect{Gained: said, Subject: s, Resource: all, ValidUntil: Forever})
-				if !slices.Contains(w.Except, r) {
-					w.Except = append(w.Except, r)
-				}
-			} else if changed || now.Allowed == prior {
-				continue
+			if changed && now.Allowed == is.Allowed || !changed && now.Allowed == prior {
+				continue // type:* says it, or it was said before
+			}
+			if changed {
+				except = append(except, r)
 			}
 			add(Effect{Gained: now.Allowed, Subject: s, Resource: r, Actions: []Action{a}, ValidUntil: now.ValidUntil, Restated: prior == now.Allowed})
 		}
+		if changed {
+			add(Effect{Gained: is.Allowed, Subject: s, Resource: all, Actions: []Action{a}, Except: except, ValidUntil: is.ValidUntil})
+		}
 	}
-	for i := range effects {
-		slices.Sort(effects[i].Except)
-	}
-	slices.SortStableFunc(effects, func(x, y Effect) int {
-		switch xAll, yAll := x.Resource == all, y.Resource == all; {
-		case xAll && !yAll:
-			return -1
-		case yAll && !xAll:
-			return 1
-		case x.Resource < y.Resource:
-			return -1
-		case x.Resource > y.Resource:
+	slices.SortStableFunc(effects, func(x, y Effect) int { // what is said of all of the type comes before its exceptions
+		if xAll, yAll := x.Resource == all, y.Resource == all; xAll != yAll {
+			if xAll {
+				return -1
+			}
 			return 1
 		}
-		return 0
+		return cmp.Compare(x.Resource, y.Resource)
 	})
 	return effects, nil
 }

@@ -208,3 +208,24 @@ func heldOf(facts iter.Seq2[Held, error]) (all []Held) {
 	slices.SortFunc(all, func(a, b Held) int { return compareFacts(a.Fact, b.Fact) })
 	return all
 }
+
+// An exception is of the actions that it is about, and not of all that are gained with them.
+func TestEffectsExceptOnlyWhatIsExcepted(t *testing.T) {
+	m := ledger(t, worldBegin, `
+		@2 permission.withheld principal=staff:a on=client action=account.lock client=client:y
+		@3 role.assigned principal=staff:a role=manager`)
+	var excepted, whole []Action
+	for e, err := range Effects(m.asOf(m.knownBy(hour(2))), m.now(), m.changedBy(m.knownBy(hour(2))), hour(3)) {
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case e.Resource == "client:*" && len(e.Except) > 0:
+			excepted = append(excepted, e.Actions...)
+		case e.Resource == "client:*":
+			whole = append(whole, e.Actions...)
+		}
+	}
+	if len(excepted) != 1 || excepted[0] != "account.lock" || !slices.Contains(whole, "account.open") {
+		t.Errorf("but for client:y: got %v, for all: %v; want account.lock alone not to be for all", excepted, whole)
+	}
+}
