@@ -197,7 +197,8 @@ func TestLostAnswerIsSuccess(t *testing.T) {
 	wantLog(t, l, 5)
 }
 
-// The network loses the write itself: Append does not claim that it is there, nor that it never will be.
+// The network loses the write itself: Append does not claim that it is there, nor that it never will be. Of several events
+// the client may notice the cut before it sends the one that commits; then nothing was recorded, and it says that.
 func TestLostWriteIsUnavailable(t *testing.T) {
 	r := startRemote(t)
 	p := startLiar(t, r)
@@ -206,7 +207,8 @@ func TestLostWriteIsUnavailable(t *testing.T) {
 		p.tell(loseWrite)
 		err := l.Append(t.Context(), recs, 0)
 		wantError(t, err, domain.Unavailable, "log_unavailable")
-		if !strings.Contains(err.Error(), "not known") {
+		uncommitted := len(recs) > 1 && strings.Contains(err.Error(), "outbound buffer limit exceeded; nothing was recorded")
+		if !strings.Contains(err.Error(), "not known") && !uncommitted {
 			t.Errorf("%q should leave it open whether it was recorded", err)
 		}
 		wantLog(t, l, 0)
