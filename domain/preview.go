@@ -60,8 +60,15 @@ type ForeseenEffect struct {
 // to hold. It gives at most limit gains and limit losses, and counts all.
 func (p *Preview) Foresee(limit int) (Foreseen, error) {
 	var f Foreseen
-	seen := map[string]bool{} // what holds from an earlier moment on is not said again of a later one
-	for i, at := range p.moments() {
+	type told struct {
+		gained   bool
+		subject  Account
+		resource Resource
+		action   Action
+	}
+	moments := p.moments()
+	seen := map[told]bool{} // what holds from an earlier moment on is not said again of a later one
+	for i, at := range moments {
 		for e, err := range Effects(p.before, p.after, p.after.Changed(), at) {
 			if err != nil {
 				return f, err
@@ -73,12 +80,14 @@ func (p *Preview) Foresee(limit int) (Foreseen, error) {
 			if i > 0 {
 				effect.From = at
 			}
-			effect.Actions = slices.DeleteFunc(slices.Clone(e.Actions), func(a Action) bool {
-				k := fmt.Sprint(e.Gained, e.Subject, e.Resource, a)
-				was := seen[k]
-				seen[k] = true
-				return was
-			})
+			if len(moments) > 1 {
+				effect.Actions = slices.DeleteFunc(slices.Clone(e.Actions), func(a Action) bool {
+					t := told{e.Gained, e.Subject, e.Resource, a}
+					was := seen[t]
+					seen[t] = true
+					return was
+				})
+			}
 			if len(effect.Actions) == 0 {
 				continue
 			}

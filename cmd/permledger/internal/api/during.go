@@ -157,18 +157,7 @@ func (s *server) whoDuring(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var q domain.Question
-	if q.Action, err = p.action(); err != nil {
-		return err
-	}
-	if q.Resource, err = p.resource(); err != nil {
-		return err
-	}
-	kind, err := p.kind("kind")
-	if err != nil {
-		return err
-	}
-	limit, err := p.limit(0, maxLimit)
+	x, err := p.who()
 	if err != nil {
 		return err
 	}
@@ -176,48 +165,40 @@ func (s *server) whoDuring(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s1, err := s.span(w, r, p, pg)
+	sp, err := s.span(w, r, p, pg)
 	if err != nil {
 		return err
 	}
-	defer s1.close()
-	cats, err := s1.catalogues()
+	defer sp.close()
+	cats, err := sp.catalogues()
 	if err != nil {
 		return err
 	}
-	if err := types(cats, q.Resource.Kind(), q.Action); err != nil {
+	if err := sp.askable(cats, &x); err != nil {
 		return err
 	}
-	if kind != "" {
-		if !slices.ContainsFunc(cats, func(c *domain.Catalogue) bool { _, ok := c.Kinds[kind]; return ok }) {
-			return domain.Errorf(domain.Malformed, "unknown_kind", "kind %s: the catalogue has no such kind of account; it has %s", kind, list(cats, kinds))
-		}
-		q.Subject = domain.Account(kind + ":*")
-	}
-	if err := s1.exists(cats, q.Resource, ""); err != nil {
-		return err
-	}
+	q := x.Question
 	out := openStream(w, struct {
 		Action   domain.Action   `json:"action"`
 		Resource domain.Resource `json:"resource"`
 		spanHead
 		Throughout bool `json:"throughout"` // only those who could all the time
-	}{q.Action, q.Resource, s1.head(), throughout}, "results")
+	}{q.Action, q.Resource, sp.head(), throughout}, "results")
 	var last domain.Account
-	for d, err := range s1.sweep.Who(q, domain.Account(pg.Last)) {
+	for d, err := range sp.sweep.Who(q, domain.Account(pg.Last)) {
 		if err == nil {
 			err = r.Context().Err()
 		}
 		if err != nil {
 			return err
 		}
-		if throughout && (d.Stretches[0].From > s1.span.From || d.Stretches[0].Until < s1.span.Until) {
+		if throughout && (d.Stretches[0].From > sp.span.From || d.Stretches[0].Until < sp.span.Until) {
 			continue
 		}
-		if limit > 0 && out.n == limit {
-			return out.close(pageTail{Next: pg.next(s1.asking, "who-during", p, string(last))})
+		if x.limit > 0 && out.n == x.limit {
+			return out.close(pageTail{Next: pg.next(sp.asking, "who-during", p, string(last))})
 		}
-		intervals, err := s1.intervals(r, d.Stretches)
+		intervals, err := sp.intervals(r, d.Stretches)
 		if err != nil {
 			return err
 		}
@@ -245,21 +226,7 @@ func (s *server) whatDuring(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	subject, err := p.account("subject")
-	if err != nil {
-		return err
-	}
-	var action domain.Action
-	if p["action"] != "" {
-		if action, err = p.action(); err != nil {
-			return err
-		}
-	}
-	kind, err := p.kind("type")
-	if err != nil {
-		return err
-	}
-	limit, err := p.limit(0, maxLimit)
+	x, err := p.what()
 	if err != nil {
 		return err
 	}
@@ -267,28 +234,25 @@ func (s *server) whatDuring(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s1, err := s.span(w, r, p, pg)
+	sp, err := s.span(w, r, p, pg)
 	if err != nil {
 		return err
 	}
-	defer s1.close()
-	cats, err := s1.catalogues()
+	defer sp.close()
+	cats, err := sp.catalogues()
 	if err != nil {
 		return err
 	}
-	if err := types(cats, kind, action); err != nil {
-		return err
-	}
-	if err := s1.Account("subject", subject); err != nil {
+	if err := sp.whatAskable(cats, x); err != nil {
 		return err
 	}
 	out := openStream(w, struct {
 		Subject domain.Account `json:"subject"`
 		spanHead
 		Throughout bool `json:"throughout"`
-	}{subject, s1.head(), throughout}, "results")
+	}{x.subject, sp.head(), throughout}, "results")
 	var last domain.Resource
-	for d, err := range s1.sweep.What(subject, action, kind, domain.Resource(pg.Last)) {
+	for d, err := range sp.sweep.What(x.subject, x.action, x.kind, domain.Resource(pg.Last)) {
 		if err == nil {
 			err = r.Context().Err()
 		}
@@ -297,16 +261,16 @@ func (s *server) whatDuring(w http.ResponseWriter, r *http.Request) error {
 		}
 		parts := d.Parts
 		if throughout {
-			if parts = domain.Throughout(parts, s1.span); len(parts) == 0 {
+			if parts = domain.Throughout(parts, sp.span); len(parts) == 0 {
 				continue
 			}
 		}
-		if limit > 0 && out.n == limit {
-			return out.close(pageTail{Next: pg.next(s1.asking, "what-during", p, string(last))})
+		if x.limit > 0 && out.n == x.limit {
+			return out.close(pageTail{Next: pg.next(sp.asking, "what-during", p, string(last))})
 		}
 		entries := make([]reachEntry, len(parts))
 		for i, part := range parts {
-			basis, err := s1.basis(r, part.Basis)
+			basis, err := sp.basis(r, part.Basis)
 			if err != nil {
 				return err
 			}

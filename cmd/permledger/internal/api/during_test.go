@@ -92,8 +92,7 @@ func TestWhoDuring(t *testing.T) {
 func TestWhatDuring(t *testing.T) {
 	w := newScenario(t)
 	w.record(`caseload.unlink {"principal":"user:bob","client":"record:record-1","relation":"reader"}`)
-	from, until, unlinked := w.recordedAt(11), w.recordedAt(14), w.recordedAt(14)
-	_ = until
+	from, unlinked := w.recordedAt(11), w.recordedAt(14)
 	a := w.get("/orgs/acme/what", "subject", "user:bob", "type", "record", "from", from)
 	var d struct {
 		Results []struct {

@@ -285,8 +285,8 @@ func (s *server) holders(w http.ResponseWriter, r *http.Request) error {
 	if err := a.roleKnown(cats, role); err != nil {
 		return err
 	}
-	if kind != "" && !slices.ContainsFunc(cats, func(c *domain.Catalogue) bool { _, ok := c.Kinds[kind]; return ok }) {
-		return domain.Errorf(domain.Malformed, "unknown_kind", "kind %s: the catalogue has no such kind of account; it has %s", kind, list(cats, kinds))
+	if err := kindKnown(cats, kind); err != nil {
+		return err
 	}
 	out := openStream(w, struct {
 		Role  domain.Role `json:"role"`
