@@ -321,7 +321,7 @@ func (s *Sweep) Catalogues() ([]*Catalogue, error) {
 	return cats, nil
 }
 
-// each evaluator of a catalogue of the span proposes whoever ever could be worth asking about.
+// proposers gives an evaluator for each catalogue of the span, which proposes whoever ever could be worth asking about.
 func (s *Sweep) proposers() ([]*Evaluator, error) {
 	cats, err := s.Catalogues()
 	if err != nil {

@@ -98,11 +98,6 @@ func (c *comparison) both() [2]*Evaluator { return [2]*Evaluator{c.before, c.aft
 // touch notes whom and what the changed facts bear on.
 func (c *comparison) touch(changed iter.Seq[Fact]) error {
 	others := false
-	defer func() {
-		if others { // their subjects' whole reach is to be asked about
-			c.lines = nil
-		}
-	}()
 	for f := range changed {
 		others = others || f.Family != FamilyCatalogue
 		switch f.Family {
@@ -128,6 +123,9 @@ func (c *comparison) touch(changed iter.Seq[Fact]) error {
 		if c.err != nil {
 			return c.err
 		}
+	}
+	if others { // their subjects' whole reach is to be asked about
+		c.lines = nil
 	}
 	return nil
 }
