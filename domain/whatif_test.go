@@ -29,7 +29,8 @@ permits:
 `
 
 // everything is all that there is to say of the small world at the moment, a line an answer. No answer is valid beyond
-// ceiling.
+// ceiling. Of several lines of a catalogue that allow something up to the ceiling any may be told as what it rests on, so
+// for such a yes none is compared; nor for a reach, which joins several.
 func everything(t tester, r Reader, at, ceiling Instant) (all []string) {
 	t.Helper()
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
@@ -48,14 +49,18 @@ func everything(t tester, r Reader, at, ceiling Instant) (all []string) {
 				if d.Permit != nil {
 					line = d.Permit.Line
 				}
-				say("%+v: %t until %s by line %d and %s", q, d.Allowed, min(d.ValidUntil, ceiling), line, whys(d))
+				if d.Allowed && d.ValidUntil >= ceiling {
+					say("%+v: true until %s at least", q, ceiling)
+					continue
+				}
+				say("%+v: %t until %s by line %d and %s", q, d.Allowed, d.ValidUntil, line, whys(d))
 			}
 			q.Subject = ""
 			for a, err := range Who(r, q, at, "") {
 				if err != nil {
 					t.Fatal(err)
 				}
-				say("who %+v: %s until %s by %s", q, a.Subject, min(a.Decision.ValidUntil, ceiling), whys(a.Decision))
+				say("who %+v: %s until %s", q, a.Subject, min(a.Decision.ValidUntil, ceiling))
 			}
 		}
 	}
@@ -64,7 +69,7 @@ func everything(t tester, r Reader, at, ceiling Instant) (all []string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			say("what %s: %s %v until %s by %s", subject, reach.Resource, reach.Actions, min(reach.ValidUntil, ceiling), whys(Decision{Basis: reach.Basis}))
+			say("what %s: %s %v until %s", subject, reach.Resource, reach.Actions, min(reach.ValidUntil, ceiling))
 		}
 	}
 	return all
