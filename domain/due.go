@@ -57,8 +57,8 @@ func (d Due) noticedBy(e *Event) bool {
 	return false
 }
 
-// dated tells whether facts of the family have dues: those with bounds of their own, each begun by an event of its own.
-func (f Family) dated() bool {
+// Dated tells whether facts of the family have dues: those with bounds of their own, each begun by an event of its own.
+func (f Family) Dated() bool {
 	switch f {
 	case FamilyRole, FamilyLink, FamilyMember, FamilyGrant, FamilyInvitation:
 		return true
@@ -69,7 +69,7 @@ func (f Family) dated() bool {
 // Dues gives every due of a version of f, past or to come. An interval is due to begin where it was recorded before it
 // did, and due to run out where its end is not the doing of an event: of a revocation's there is notice enough.
 func Dues(f Fact, v Version) []Due {
-	if !f.Family.dated() {
+	if !f.Family.Dated() {
 		return nil
 	}
 	var dues []Due
@@ -98,7 +98,7 @@ type DueChange struct {
 // brings is pending where it is yet to come: what is recorded late and over already needs no notice. What was there before
 // stays pending until it is gone or noticed, however late that is.
 func DueChanges(e *Event, f Fact, before, after Version) []DueChange {
-	if !f.Family.dated() {
+	if !f.Family.Dated() {
 		return nil
 	}
 	was, is := Dues(f, before), Dues(f, after)
