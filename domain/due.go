@@ -12,7 +12,7 @@ import (
 // Who records notices, and from where.
 const (
 	ClockActor  Account = "ledger:clock"
-	ClockSource         = "clock"
+	ClockSource string  = "clock"
 )
 
 // A Due is a moment of which notice is to be taken. An event begins one dated fact at most, and no interval begins and

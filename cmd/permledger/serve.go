@@ -58,7 +58,7 @@ that authenticates in front of it.`,
 			if err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), address, ledger.Options{Data: a.global.data, NATS: nats.options, Logger: a.logger()})
+			return a.serve(cmd.Context(), address, ledger.Options{Data: a.global.data, NATS: nats.options, Logger: a.logger(), Clock: true})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7420", "address to listen on, of this machine only; port 0 takes a free one")
