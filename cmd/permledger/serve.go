@@ -38,7 +38,8 @@ func newServeCommand(a *app) *cobra.Command {
 		Short:   "Serve the ledgers of a data directory over HTTP",
 		GroupID: groupLedger,
 		Long: `serve answers and records over HTTP until it is interrupted. It answers at once; /readyz says ready when every ledger
-has caught up with its log.
+has caught up with its log. While it runs, the ledgers' own clock records what begins and what runs out by itself, as
+validity.started and validity.ended.
 
 This version has no access control, so it listens on a loopback address only. To reach it from elsewhere put a proxy
 that authenticates in front of it.`,
