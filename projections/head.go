@@ -46,6 +46,7 @@ type Head struct {
 	fresh    []domain.Fact                  // those that are not in near yet: scans are rare, and put them there
 	named    map[domain.Kind][]named        // what first appears
 	requests map[string]request
+	dues     map[domain.Due]bool // the newest that is staged of each: whether it is pending
 }
 
 var _ domain.Reader = (*Head)(nil)
@@ -55,6 +56,7 @@ type stagedEvent struct {
 	changes   []domain.Change
 	named     []domain.Resource // what it is the first event of
 	newTime   bool              // it is the first of its time
+	dues      []domain.DueChange
 	request   request           // up to this event; zero without a request id
 	catalogue *domain.Catalogue // what it adopts, once parsed
 }
@@ -80,6 +82,7 @@ func newHead(l *Ledger) *Head {
 		near:     make(map[lane][]domain.Fact),
 		named:    make(map[domain.Kind][]named),
 		requests: make(map[string]request),
+		dues:     make(map[domain.Due]bool),
 	}
 	h.restart()
 	return h
@@ -136,6 +139,15 @@ func (h *Head) stage(e *domain.Event, changes []domain.Change) error {
 		if r := domain.Resource(c.Fact.Subject); first && !slices.Contains(s.named, r) {
 			s.named = append(s.named, r)
 		}
+		if !c.Fact.Family.Dated() {
+			continue
+		}
+		before, err := h.Fact(c.Fact) // Fold has just read it, so it is at hand
+		if err != nil {
+			return err
+		}
+		after := domain.Version{Seq: e.Seq, Recorded: e.RecordedAt, Intervals: c.Intervals}
+		s.dues = append(s.dues, domain.DueChanges(e, c.Fact, before, after)...)
 	}
 	if e.RequestID != "" {
 		r, err := h.continued(e)
@@ -153,6 +165,9 @@ func (h *Head) stage(e *domain.Event, changes []domain.Change) error {
 			h.fresh = append(h.fresh, c.Fact)
 		}
 		h.facts[c.Fact] = domain.Version{Seq: e.Seq, Recorded: e.RecordedAt, Intervals: slices.Clip(c.Intervals)}
+	}
+	for _, d := range s.dues {
+		h.dues[d.Due] = d.Pending
 	}
 	for _, r := range s.named {
 		h.named[r.Kind()] = append(h.named[r.Kind()], named{r, e.Seq})
@@ -249,11 +264,15 @@ func (h *Head) Commit(upTo domain.Seq) error {
 	for _, e := range committed {
 		w.order(e)
 	}
+	for _, e := range committed {
+		w.dues(e)
+	}
 	w.position(next.Position)
 	if err := w.batch.Commit(pebble.NoSync); err != nil {
 		return failure(h.l.org, "commit", err)
 	}
 	h.l.state.Store(&next)
+	h.l.announce(committed)
 	h.settle(n)
 	h.follow()
 	return nil
@@ -289,6 +308,12 @@ func (h *Head) settle(n int) {
 	h.events = slices.Delete(h.events, 0, n)
 	clear(h.near)
 	h.fresh = slices.AppendSeq(h.fresh[:0], maps.Keys(h.facts))
+	clear(h.dues)
+	for _, e := range h.events {
+		for _, d := range e.dues {
+			h.dues[d.Due] = d.Pending
+		}
+	}
 }
 
 func remove[K comparable, V any](m map[K][]V, at K, gone func(V) bool) {
@@ -308,6 +333,7 @@ func (h *Head) Drop() {
 	h.fresh = h.fresh[:0]
 	clear(h.named)
 	clear(h.requests)
+	clear(h.dues)
 }
 
 // KnownAt implements domain.Reader: the newest event applied, committed or not.
@@ -335,6 +361,30 @@ func (h *Head) committedRequest(id string) (first, last domain.Seq, ok bool, err
 		return err
 	})
 	return first, last, ok, err
+}
+
+// Due gives what is due at or before until and was not noticed, in the order in which it is to be: at most limit of it.
+func (h *Head) Due(until domain.Instant, limit int) ([]domain.Due, error) {
+	var dues []domain.Due
+	for d, pending := range h.dues {
+		if pending && d.At <= until {
+			dues = append(dues, d)
+		}
+	}
+	n := len(dues) + limit // enough, whatever of it the staged ones leave out
+	for d, err := range h.l.due(until) {
+		if err != nil {
+			return nil, err
+		}
+		if _, staged := h.dues[d]; staged {
+			continue
+		}
+		if dues = append(dues, d); len(dues) == n {
+			break
+		}
+	}
+	slices.SortFunc(dues, domain.Due.Compare)
+	return dues[:min(limit, len(dues))], nil
 }
 
 // Fact implements domain.Reader.
@@ -527,6 +577,20 @@ func (w *writer) order(e stagedEvent) {
 		w.key = w.keys.time(w.key[:0], e.RecordedAt)
 		w.value = appendSeq(w.value[:0], e.Seq)
 		w.set()
+	}
+}
+
+// dues puts what an event brings to the index of what is due, and takes away what it ends. Where one commit does both to a
+// due, the later counts.
+func (w *writer) dues(e stagedEvent) {
+	for _, d := range e.dues {
+		w.key = w.keys.due(w.key[:0], d.Due.At, d.Due.Of)
+		if d.Pending {
+			w.value = appendDue(w.value[:0], d.Due)
+			w.set()
+		} else {
+			_ = w.batch.Delete(w.key, nil) // as set
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ package projections
 //	n  kind 00 id                               the account or registered resource was; value: the seq it first was
 //	q  seq                                      value: the fact that the event at seq began
 //	t  time                                     value: the first seq recorded at that time
+//	w  time seq                                 the fact that the event at seq began is due then, and no notice was taken
+//	                                            yet; value: what it is due to do, a letter of values.go
 //	d  actor 00 seq                         the actor did the event at seq; no value
 //	i  request id                               value: the first and last seq recorded for that request
 //	y  seq                                      value: the catalogue document that the event at seq adopted
@@ -46,6 +48,7 @@ const (
 	keyNamed    = 'n'
 	keyBegan    = 'q'
 	keyTime     = 't'
+	keyDue      = 'w'
 	keyDid      = 'd'
 	keyRequest  = 'i'
 	keyDocument = 'y'
@@ -172,6 +175,22 @@ func (k keyspace) seq(b []byte, letter byte, seq domain.Seq) []byte {
 func (k keyspace) time(b []byte, t domain.Instant) []byte {
 	b = append(append(b, k.start...), keyTime)
 	return binary.BigEndian.AppendUint64(b, uint64(t)^1<<63)
+}
+
+// due appends the key of a due, or with seq 0 what lies before all dues of the moment.
+func (k keyspace) due(b []byte, at domain.Instant, seq domain.Seq) []byte {
+	b = append(append(b, k.start...), keyDue)
+	b = binary.BigEndian.AppendUint64(b, uint64(at)^1<<63)
+	return binary.BigEndian.AppendUint64(b, uint64(seq))
+}
+
+// dueOf reads moment and seq off a key that due made; ok is false where it did not.
+func (k keyspace) dueOf(key []byte) (at domain.Instant, seq domain.Seq, ok bool) {
+	rest := key[min(len(key), len(k.start)+1):]
+	if len(rest) != 16 {
+		return 0, 0, false
+	}
+	return domain.Instant(binary.BigEndian.Uint64(rest) ^ 1<<63), domain.Seq(binary.BigEndian.Uint64(rest[8:])), true
 }
 
 func (k keyspace) did(b []byte, actor domain.Account, seq domain.Seq) []byte {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"iter"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,9 @@ type Ledger struct {
 
 	mu         sync.Mutex // guards catalogues
 	catalogues map[domain.Seq]*domain.Catalogue
+
+	awaited atomic.Int64  // the due that whoever asked NextDue knows of, a domain.Instant
+	sooner  chan struct{} // holds a value when an earlier one was committed since
 }
 
 // state is the position, and how often the ledger was wiped: what a reader of an earlier generation finds is not what it
@@ -48,7 +52,7 @@ type state struct {
 }
 
 func openLedger(db *pebble.DB, org domain.Org) (*Ledger, error) {
-	l := &Ledger{db: db, org: org, keys: keyspaceOf(org), catalogues: make(map[domain.Seq]*domain.Catalogue)}
+	l := &Ledger{db: db, org: org, keys: keyspaceOf(org), catalogues: make(map[domain.Seq]*domain.Catalogue), sooner: make(chan struct{}, 1)}
 	p, err := l.readPosition()
 	if err != nil {
 		return nil, err
@@ -223,6 +227,70 @@ func (l *Ledger) Deeds(actor domain.Account, after, upTo domain.Seq, newest bool
 		}
 		if err := it.Error(); err != nil {
 			yield(0, failure(l.org, "read what "+string(actor)+" did", err))
+		}
+	}
+}
+
+// due yields what is committed as due at or before until and was not noticed, by time and then by seq.
+func (l *Ledger) due(until domain.Instant) iter.Seq2[domain.Due, error] {
+	return func(yield func(domain.Due, error) bool) {
+		after := min(until, domain.Forever-1) + 1 // nothing is due at Forever
+		it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: l.keys.due(nil, math.MinInt64, 0), UpperBound: l.keys.due(nil, after, 0)})
+		if err != nil {
+			yield(domain.Due{}, failure(l.org, "read what is due", err))
+			return
+		}
+		defer it.Close()
+		for ok := it.First(); ok; ok = it.Next() {
+			value, err := it.ValueAndErr()
+			var d domain.Due
+			if err == nil {
+				d, err = l.keys.readDue(it.Key(), value)
+			}
+			if err != nil {
+				yield(domain.Due{}, failure(l.org, "read what is due", err))
+				return
+			}
+			if !yield(d, nil) {
+				return
+			}
+		}
+		if err := it.Error(); err != nil {
+			yield(domain.Due{}, failure(l.org, "read what is due", err))
+		}
+	}
+}
+
+// NextDue gives the earliest moment at which something is due that was not noticed, past or to come; ok is false where
+// nothing is. It is for one goroutine, which waits for that moment and for Sooner.
+func (l *Ledger) NextDue() (at domain.Instant, ok bool, err error) {
+	// While it is read, whatever is committed counts as earlier: so none slips in between reading and saying so.
+	l.awaited.Store(int64(domain.Forever))
+	for d, err := range l.due(domain.Forever) {
+		if err != nil {
+			return 0, false, err
+		}
+		l.awaited.Store(int64(d.At))
+		return d.At, true, nil
+	}
+	return 0, false, nil
+}
+
+// Sooner gives a value when something was committed that is due before what NextDue gave, or may have been.
+func (l *Ledger) Sooner() <-chan struct{} { return l.sooner }
+
+// announce tells whoever waits for what is due of what was committed.
+func (l *Ledger) announce(committed []stagedEvent) {
+	awaited := domain.Instant(l.awaited.Load())
+	for _, e := range committed {
+		for _, d := range e.dues {
+			if d.Pending && d.Due.At < awaited {
+				select {
+				case l.sooner <- struct{}{}:
+				default: // it was told already, and will look
+				}
+				return
+			}
 		}
 	}
 }

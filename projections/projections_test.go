@@ -427,6 +427,7 @@ func TestComparer(t *testing.T) {
 	for _, key := range [][]byte{
 		k.seq(nil, keyBegan, math.MaxInt64), k.time(nil, -1), k.time(nil, domain.Forever), k.position(nil),
 		k.did(nil, anna, 0), k.did(nil, anna, math.MaxInt64), k.did(nil, "", 1), k.request(nil, "12345678"), k.named(nil, "client", "12345678"), k.start, k.end, suffixes[0],
+		k.due(nil, 0, 0), k.due(nil, -1, math.MaxInt64), k.due(nil, domain.Forever, 1), k.due(nil, 1<<8, math.MaxInt64),
 	} {
 		if got := comparer.Split(key); got != len(key) {
 			t.Errorf("split %q: got %d, want all of it, %d", key, got, len(key))

@@ -18,7 +18,8 @@ import (
 //	1  the first
 //	2  what a grant id stands for lies near domain.GrantsRef too
 //	3  a version says when it was recorded, and there is an index of what each actor did
-const format = 3
+//	4  there is an index of what is due
+const format = 4
 
 // errDamaged is a value that can't be read; who reads it says which one.
 var errDamaged = errors.New("the value can't be decoded")
@@ -158,6 +159,28 @@ func readRequest(value []byte) (first, last domain.Seq, err error) {
 		return 0, 0, errDamaged
 	}
 	return first, last, nil
+}
+
+// A due's value is one letter.
+const (
+	dueToBegin = 'b'
+	dueToEnd   = 'e'
+)
+
+func appendDue(b []byte, d domain.Due) []byte {
+	if d.Ended {
+		return append(b, dueToEnd)
+	}
+	return append(b, dueToBegin)
+}
+
+// readDue reads a due off its key and value.
+func (k keyspace) readDue(key, value []byte) (domain.Due, error) {
+	at, seq, ok := k.dueOf(key)
+	if !ok || len(value) != 1 || value[0] != dueToBegin && value[0] != dueToEnd {
+		return domain.Due{}, errDamaged
+	}
+	return domain.Due{At: at, Of: seq, Ended: value[0] == dueToEnd}, nil
 }
 
 // Bits of a position's second byte.

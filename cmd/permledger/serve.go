@@ -38,7 +38,8 @@ func newServeCommand(a *app) *cobra.Command {
 		Short:   "Serve the ledgers of a data directory over HTTP",
 		GroupID: groupLedger,
 		Long: `serve answers and records over HTTP until it is interrupted. It answers at once; /readyz says ready when every ledger
-has caught up with its log.
+has caught up with its log. While it runs, the ledgers' own clock records what begins and what runs out by itself, as
+validity.started and validity.ended.
 
 This version has no access control, so it listens on a loopback address only. To reach it from elsewhere put a proxy
 that authenticates in front of it.`,
@@ -58,7 +59,7 @@ that authenticates in front of it.`,
 			if err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), address, ledger.Options{Data: a.global.data, NATS: nats.options, Logger: a.logger()})
+			return a.serve(cmd.Context(), address, ledger.Options{Data: a.global.data, NATS: nats.options, Logger: a.logger(), Clock: true})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7420", "address to listen on, of this machine only; port 0 takes a free one")

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // permledger is the program as a command; it is this test's binary under another name (TestMain put it on the path).
@@ -247,5 +248,73 @@ func TestServedAsInProcess(t *testing.T) {
 		if here[i] != there[i] {
 			t.Errorf("%q: from the directory %s\nfrom the service %s\nwant the same", questions[i/2], here[i], there[i])
 		}
+	}
+}
+
+// What runs out while the service runs is noticed within a second; what runs out while it is down, when it is back.
+// Who opens the directory for a question notices nothing.
+func TestServeNotices(t *testing.T) {
+	data := made(t)
+	assign := func(s *served, account string, lasts time.Duration) time.Time {
+		until := time.Now().Add(lasts).UTC()
+		for _, c := range []string{
+			fmt.Sprintf(`{"command":"account.open","actor":"professional:root","data":{"account":%q}}`, account),
+			fmt.Sprintf(`{"command":"role.assign","actor":"professional:root","data":{"principal":%q,"role":"therapist","until":%q}}`, account, until.Format(time.RFC3339Nano)),
+		} {
+			if err := s.record(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return until
+	}
+	// The notices that are there once as many are: the service is asked until they are.
+	notices := func(s *served, n int) (at []time.Time) {
+		for begun := time.Now(); len(at) < n; {
+			if time.Since(begun) > time.Minute {
+				t.Fatalf("got notices at %v, waited in vain for %d", at, n)
+			}
+			out, _ := runs(t, 0, "history", "--type", "validity.*", "--json", "--server", s.url)
+			var told struct {
+				Events []struct {
+					Type       string
+					Actor      string
+					RecordedAt time.Time `json:"recorded_at"`
+				}
+			}
+			if err := json.Unmarshal([]byte(out), &told); err != nil {
+				t.Fatal(err)
+			}
+			at = at[:0]
+			for _, e := range told.Events {
+				if e.Type != "validity.ended" || e.Actor != "ledger:clock" {
+					t.Fatalf("got a notice %+v, want validity.ended by ledger:clock", e)
+				}
+				at = append(at, e.RecordedAt)
+			}
+		}
+		return at
+	}
+
+	s := serves(t, data)
+	until := assign(s, "professional:anna", time.Second)
+	if late := notices(s, 1)[0].Sub(until); late < 0 || late > time.Second {
+		t.Errorf("noticed %s after it ran out, want within a second", late)
+	}
+	assign(s, "professional:bob", 2*time.Second)
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Wait()
+	// No sooner is the service back than it is noticed: asked of the directory, it is still as it was.
+	for out := "Yes"; strings.HasPrefix(out, "Yes"); {
+		cmd := permledger("check", "professional:bob", "account.open", "client:c9", "--data", data)
+		answer, _ := cmd.Output()
+		out = string(answer)
+	}
+	if out, _ := runs(t, 0, "history", "--type", "validity.*", "--data", data); strings.Count(out, "ran out") != 1 {
+		t.Errorf("before the service is back: got %s, want one notice", out)
+	}
+	if got := notices(serves(t, data), 2); len(got) != 2 {
+		t.Errorf("after the service is back: got notices at %v, want two", got)
 	}
 }

@@ -3,7 +3,7 @@
 //
 // It owns who, when and what. It never decides: every event is a command that the ledger took (ledger.Record), at the
 // story's own time. The story is the same each time, to the seq and the nanosecond; only the events' ids differ. Every
-// type of event occurs in it but validity.started and validity.ended, which are the ledger's own clock's to record.
+// type of event occurs in it but validity.started and validity.ended, which the ledger's own clock records while it is served.
 package demo
 
 import (

@@ -19,27 +19,35 @@ func older(t *testing.T, data string) { rewrite(t, data, 1) }
 // projections, which writes its own format alone: a key of acme's begins with "acme\x00", its position is under "p".
 func rewrite(t *testing.T, data string, format byte) {
 	t.Helper()
+	onDisk(t, data, func(db *pebble.DB) {
+		value, closer, err := db.Get([]byte("acme\x00p"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		value = append([]byte{format}, value[1:]...)
+		if err := closer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Set([]byte("acme\x00p"), value, pebble.Sync); err != nil {
+			t.Fatal(err)
+		}
+		grants := "acme\x00a" + string(domain.GrantsRef)
+		if err := db.DeleteRange([]byte(grants+"\x00"), []byte(grants+"\x01"), pebble.Sync); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// onDisk opens the projections' database as the file that it is, for a while.
+func onDisk(t *testing.T, data string, do func(db *pebble.DB)) {
+	t.Helper()
 	bytewise := *pebble.DefaultComparer
 	bytewise.Name = "permledger.fact-seq.1"
 	db, err := pebble.Open(filepath.Join(data, "projection"), &pebble.Options{Comparer: &bytewise, Logger: silent{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	value, closer, err := db.Get([]byte("acme\x00p"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	value = append([]byte{format}, value[1:]...)
-	if err := closer.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Set([]byte("acme\x00p"), value, pebble.Sync); err != nil {
-		t.Fatal(err)
-	}
-	grants := "acme\x00a" + string(domain.GrantsRef)
-	if err := db.DeleteRange([]byte(grants+"\x00"), []byte(grants+"\x01"), pebble.Sync); err != nil {
-		t.Fatal(err)
-	}
+	do(db)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,11 @@ permits:
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childData); dir != "" {
-		if err := child(dir, os.Getenv(childRound)); err != nil {
+		run := child
+		if os.Getenv(childRound) == keptBy {
+			run = func(data, _ string) error { return keepTimeIn(data) }
+		}
+		if err := run(dir, os.Getenv(childRound)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

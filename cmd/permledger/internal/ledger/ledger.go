@@ -4,6 +4,7 @@ package ledger
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"github.com/permledger/permledger/domain"
@@ -37,10 +38,9 @@ func newLedger(s *Service, log *eventstore.Log, keys *eventstore.Keys, p *projec
 	return l
 }
 
-// start catches up and then writes, until stop.
+// start catches up and then writes, keeping time beside it where that is asked for, until stop.
 func (l *Ledger) start() {
 	news := make(chan domain.Seq, 1)
-	following := make(chan struct{})
 	go func() {
 		defer close(l.done)
 		err := l.begin()
@@ -48,13 +48,15 @@ func (l *Ledger) start() {
 			l.fail(err)
 		}
 		close(l.level)
+		var beside sync.WaitGroup
 		if err == nil && !l.log.Exclusive() {
-			go l.follow(news, following)
-		} else {
-			close(following)
+			beside.Go(func() { l.follow(news) })
+		}
+		if err == nil && l.s.o.Clock {
+			beside.Go(l.keepTime)
 		}
 		l.w.run(news)
-		<-following
+		beside.Wait()
 	}()
 }
 
@@ -258,8 +260,7 @@ func (l *Ledger) decode(entry eventstore.Entry) (*domain.Event, error) {
 }
 
 // follow tells the writer of events that other servers record. Its own it sees as well, and passes on for nothing.
-func (l *Ledger) follow(news chan domain.Seq, done chan struct{}) {
-	defer close(done)
+func (l *Ledger) follow(news chan domain.Seq) {
 	for entry, err := range l.log.Follow(l.ctx, l.p.Position().Seq) {
 		if err != nil {
 			l.fail(err)

@@ -37,6 +37,13 @@ type Options struct {
 	Now     func() time.Time   // nil: time.Now
 	Random  io.Reader          // nil: crypto/rand
 	Logger  *slog.Logger       // nil: silent
+
+	// Clock has the ledgers take notice of what begins and runs out (clock.go), while they are open. Not for whoever opens
+	// them for one question or command: a question is to record nothing.
+	Clock     bool
+	ClockFrom <-chan struct{} // not before this is closed; nil: at once
+
+	after func(time.Duration) <-chan time.Time // what the clock waits by, for its tests; nil: time.After
 }
 
 // A Service is safe for use by any goroutine.
@@ -58,6 +65,9 @@ type Service struct {
 func Open(ctx context.Context, o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.after == nil {
+		o.after = time.After
 	}
 	if o.Random == nil {
 		o.Random = rand.Reader

@@ -81,9 +81,10 @@ func (l *Ledger) closed() error {
 	return domain.Errorf(domain.Unavailable, "stopping", "recording: the ledger of %s is being closed; nothing was recorded", l.Org())
 }
 
-// A job is one caller's commands.
+// A job is one caller's commands, or the clock's.
 type job struct {
 	commands []domain.Command
+	notices  bool             // it is the clock's: there are no commands, but what is due (clock.go)
 	ids      []domain.EventID // drawn once: deciding again after a lost answer must make the same events
 	attempts int
 	done     chan struct{}
@@ -201,10 +202,10 @@ func (w *writer) take(j *job) {
 		j.answer(Recorded{}, err)
 		return
 	}
-	// All or nothing: what an array staged must be droppable by itself. And where another server writes as well, an event
+	// All or nothing: what an array or the clock staged must be droppable by itself. And where another server writes as well, an event
 	// of its may come to stand just where one of ours was to; then the log would take the one behind ours, since it
 	// expects a sequence and no matter whose.
-	if len(j.commands) > 1 || !w.l.log.Exclusive() {
+	if j.notices || len(j.commands) > 1 || !w.l.log.Exclusive() {
 		w.drain()
 	}
 	f := w.decide(j)
@@ -289,7 +290,7 @@ func (w *writer) notSent(f *flight, err error) {
 	f.job.answer(Recorded{}, err)
 }
 
-// decide decides a job's commands on the Head and stages what follows. A refusal stages nothing.
+// decide decides a job on the Head and stages what follows. A refusal stages nothing.
 func (w *writer) decide(j *job) *flight {
 	j.attempts++
 	f := &flight{job: j}
@@ -304,6 +305,9 @@ func (w *writer) decide(j *job) *flight {
 		drawn++
 		return j.ids[drawn-1]
 	}
+	if j.notices {
+		f.err = w.decideNotices(f, now, newID)
+	}
 	for i, c := range j.commands {
 		if err := w.decideOne(f, c, now, newID); err != nil {
 			f.err = err
@@ -317,7 +321,7 @@ func (w *writer) decide(j *job) *flight {
 		return f
 	}
 	if head.KnownAt() != before && len(w.flight) == 0 {
-		head.Drop() // an array stages nothing unless all of it is decided; take saw to it that nothing else is staged
+		head.Drop() // an array or the clock stages nothing unless all of it is decided; take saw to it that nothing else is staged
 	} else if head.KnownAt() != before || isFailure(f.err, domain.Integrity) {
 		w.l.fail(f.err) // a command's second event that does not fit its first, or a damaged projection
 	}
@@ -342,18 +346,27 @@ func (w *writer) decideOne(f *flight, c domain.Command, now domain.Instant, newI
 		return err
 	}
 	for _, e := range events {
-		e.Org, e.Seq = w.l.Org(), head.KnownAt()+1
-		stored, err := seal(context.Background(), w.l.keys, head, e)
-		if err != nil {
+		if err := w.stage(f, e); err != nil {
 			return err
 		}
-		if _, err := head.Apply(e); err != nil {
-			return err
-		}
-		f.events = append(f.events, e)
-		f.answer = append(f.answer, e)
-		f.records = append(f.records, record(stored, domain.AppendEvent(nil, stored)))
 	}
+	return nil
+}
+
+// stage puts an event that was decided onto the Head, as its next, and into the flight.
+func (w *writer) stage(f *flight, e *domain.Event) error {
+	head := w.l.p.Head()
+	e.Org, e.Seq = w.l.Org(), head.KnownAt()+1
+	stored, err := seal(context.Background(), w.l.keys, head, e)
+	if err != nil {
+		return err
+	}
+	if _, err := head.Apply(e); err != nil {
+		return err
+	}
+	f.events = append(f.events, e)
+	f.answer = append(f.answer, e)
+	f.records = append(f.records, record(stored, domain.AppendEvent(nil, stored)))
 	return nil
 }
 
