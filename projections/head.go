@@ -272,6 +272,7 @@ func (h *Head) Commit(upTo domain.Seq) error {
 		return failure(h.l.org, "commit", err)
 	}
 	h.l.state.Store(&next)
+	h.l.commitHappened()
 	h.l.announce(committed)
 	h.settle(n)
 	h.follow()

@@ -5,6 +5,7 @@ package projections
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"iter"
 	"math"
@@ -39,6 +40,8 @@ type Ledger struct {
 
 	mu         sync.Mutex // guards catalogues
 	catalogues map[domain.Seq]*domain.Catalogue
+
+	onward atomic.Pointer[chan struct{}] // closed at the next commit; nil while nobody waits for one
 
 	awaited atomic.Int64  // the due that whoever asked NextDue knows of, a domain.Instant
 	sooner  chan struct{} // holds a value when an earlier one was committed since
@@ -84,6 +87,36 @@ func (l *Ledger) readPosition() (Position, error) {
 
 // Position says how far the projections go. It costs nothing.
 func (l *Ledger) Position() Position { return l.state.Load().Position }
+
+// Await returns when the position is after seq, or with the error of ctx. Whoever waits costs a commit one closed channel,
+// however many they are.
+func (l *Ledger) Await(ctx context.Context, seq domain.Seq) error {
+	for l.Position().Seq <= seq {
+		ch := l.onward.Load()
+		if ch == nil {
+			fresh := make(chan struct{})
+			if ch = &fresh; !l.onward.CompareAndSwap(nil, ch) {
+				continue
+			}
+		}
+		if l.Position().Seq > seq { // committed before the channel was there to be closed
+			return nil
+		}
+		select {
+		case <-*ch:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// commitHappened wakes whoever awaits one.
+func (l *Ledger) commitHappened() {
+	if ch := l.onward.Swap(nil); ch != nil {
+		close(*ch)
+	}
+}
 
 // Bind says which stream the projections are made from, by the time of its creation, and whether they are still being
 // built. Like all else it is kept in order: no later commit survives a crash that this does not.

@@ -283,6 +283,18 @@ func (l *Ledger) Now() domain.Instant { return max(l.s.now(), l.p.Position().Rec
 // Head is the newest event that answers rest on.
 func (l *Ledger) Head() domain.Seq { return l.p.Position().Seq }
 
+// Await returns when Head is after the seq, or with the error of ctx or of the ledger.
+func (l *Ledger) Await(ctx context.Context, after domain.Seq) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)()
+	err := l.p.Await(ctx, after)
+	if err != nil && l.ctx.Err() != nil {
+		return l.closed()
+	}
+	return err
+}
+
 // Event gives one event, its texts opened where their key was not erased.
 func (l *Ledger) Event(ctx context.Context, seq domain.Seq) (*domain.Event, error) {
 	entry, err := l.log.Get(ctx, seq)
