@@ -42,8 +42,9 @@ type Catalogue struct {
 	// Protected is the one kind whose accounts the ledger guards.
 	Protected Kind
 
-	lines  map[lineKey][]*Permit // Permits by what they permit; see compile
-	groups bool                  // some kind is a group
+	lines   map[lineKey][]*Permit // Permits by what they permit; see compile
+	actions map[Kind][]Action     // by type, sorted
+	groups  bool                  // some kind is a group
 }
 
 type lineKey struct {
@@ -148,16 +149,7 @@ type Selectors struct {
 func (c *Catalogue) Lines(on Kind, action Action) []*Permit { return c.lines[lineKey{on, action}] }
 
 // Actions gives the actions that some permit allows on the type, sorted.
-func (c *Catalogue) Actions(on Kind) []Action {
-	var as []Action
-	for k := range c.lines {
-		if k.on == on {
-			as = append(as, k.action)
-		}
-	}
-	slices.Sort(as)
-	return as
-}
+func (c *Catalogue) Actions(on Kind) []Action { return slices.Clone(c.actions[on]) }
 
 // never gives the roles whose holders no individual permission gives the action on the type.
 func (c *Catalogue) never(on Kind, action Action) (roles []Role) {
@@ -179,7 +171,7 @@ func (c *Catalogue) Type(k Kind) bool {
 
 // compile indexes the permits; the parser calls it once.
 func (c *Catalogue) compile() {
-	c.lines = make(map[lineKey][]*Permit)
+	c.lines, c.actions = make(map[lineKey][]*Permit), make(map[Kind][]Action)
 	for _, k := range c.Kinds {
 		c.groups = c.groups || k.Group
 	}
@@ -188,8 +180,14 @@ func (c *Catalogue) compile() {
 		for _, on := range p.On {
 			for _, a := range p.Actions {
 				k := lineKey{on, a}
+				if c.lines[k] == nil {
+					c.actions[on] = append(c.actions[on], a)
+				}
 				c.lines[k] = append(c.lines[k], p)
 			}
 		}
+	}
+	for _, as := range c.actions {
+		slices.Sort(as)
 	}
 }

@@ -57,13 +57,23 @@ func (d Due) noticedBy(e *Event) bool {
 	return false
 }
 
-// Dated tells whether facts of the family have dues: those with bounds of their own, each begun by an event of its own.
+// Dated tells whether facts of the family have dues: those with bounds of their own. FamilyActive has them for guests, who
+// are somebody for as long as they were invited.
 func (f Family) Dated() bool {
 	switch f {
-	case FamilyRole, FamilyLink, FamilyMember, FamilyGrant, FamilyInvitation:
+	case FamilyRole, FamilyLink, FamilyMember, FamilyGrant, FamilyInvitation, FamilyActive:
 		return true
 	}
 	return false
+}
+
+// dated gives the dated facts that an event may have begun, of which f is the one by which it is found (Reader.FactAt): a
+// guest's invitation makes somebody of the guest, and when either ends otherwise the other may still run out.
+func (f Fact) dated() []Fact {
+	if f.Family == FamilyInvitation {
+		return []Fact{f, activeFact(f.Subject)}
+	}
+	return []Fact{f}
 }
 
 // Dues gives every due of a version of f, past or to come. An interval is due to begin where it was recorded before it
@@ -94,29 +104,71 @@ type DueChange struct {
 	Pending bool
 }
 
-// DueChanges says what e does to the dues of f, of which before and after are the versions that e lies between. What e
-// brings is pending where it is yet to come: what is recorded late and over already needs no notice. What was there before
-// stays pending until it is gone or noticed, however late that is.
-func DueChanges(e *Event, f Fact, before, after Version) []DueChange {
-	if !f.Family.Dated() {
-		return nil
-	}
-	was, is := Dues(f, before), Dues(f, after)
-	var changes []DueChange
-	for _, d := range was {
-		if !slices.Contains(is, d) {
-			changes = append(changes, DueChange{Due: d})
+// DueChanges says what e does to dues: changes is what it does to facts (Fold), and r the ledger before it. What e brings
+// is pending where it is yet to come: what is recorded late and over already needs no notice. What was there before stays
+// pending until it is gone or noticed, however late that is.
+func DueChanges(r Reader, e *Event, changes []Change) ([]DueChange, error) {
+	var dues []DueChange
+	for _, c := range changes {
+		if !c.Fact.Family.Dated() {
+			continue
+		}
+		before, err := r.Fact(c.Fact)
+		if err != nil {
+			return nil, err
+		}
+		was, is := Dues(c.Fact, before), Dues(c.Fact, c.after(e))
+		for _, d := range was {
+			if slices.Contains(is, d) {
+				continue
+			}
+			still, err := d.still(r, e, changes, c.Fact)
+			if err != nil {
+				return nil, err
+			}
+			if !still {
+				dues = append(dues, DueChange{Due: d})
+			}
+		}
+		for _, d := range is {
+			switch old := slices.Contains(was, d); {
+			case !old && d.At > e.RecordedAt:
+				dues = append(dues, DueChange{Due: d, Pending: true})
+			case old && d.noticedBy(e):
+				dues = append(dues, DueChange{Due: d})
+			}
 		}
 	}
-	for _, d := range is {
-		switch old := slices.Contains(was, d); {
-		case !old && d.At > e.RecordedAt:
-			changes = append(changes, DueChange{Due: d, Pending: true})
-		case old && d.noticedBy(e):
-			changes = append(changes, DueChange{Due: d})
+	return dues, nil
+}
+
+// after is the version of the fact from e on.
+func (c Change) after(e *Event) Version {
+	return Version{Seq: e.Seq, Recorded: e.RecordedAt, Intervals: c.Intervals}
+}
+
+// still tells whether another fact than gone has the due after e.
+func (d Due) still(r Reader, e *Event, changes []Change, gone Fact) (bool, error) {
+	first, ok, err := r.FactAt(d.Of)
+	if err != nil || !ok {
+		return false, err
+	}
+	for _, f := range first.dated() {
+		if f == gone {
+			continue
+		}
+		v, err := r.Fact(f)
+		if err != nil {
+			return false, err
+		}
+		if i := slices.IndexFunc(changes, func(c Change) bool { return c.Fact == f }); i >= 0 {
+			v = changes[i].after(e)
+		}
+		if slices.Contains(Dues(f, v), d) {
+			return true, nil
 		}
 	}
-	return changes
+	return false, nil
 }
 
 // NoticeOf gives the event that takes notice of the due at the moment now, or says why there can be none. r is the ledger

@@ -48,10 +48,8 @@ func Effects(before, after Reader, changed iter.Seq[Fact], at Instant) iter.Seq2
 			yield(Effect{}, err)
 			return
 		}
-		subjects := slices.AppendSeq(slices.Collect(maps.Keys(c.whole)), maps.Keys(c.some))
-		slices.Sort(subjects)
-		for _, s := range slices.Compact(subjects) {
-			if !c.effects(s, yield) {
+		for e, err := range c.all() {
+			if !yield(e, err) || err != nil {
 				return
 			}
 		}
@@ -258,6 +256,19 @@ func sameLines(a, b []*Permit) bool {
 	return !slices.ContainsFunc(b, func(p *Permit) bool { return !has(a, p) })
 }
 
+// all yields the effects on all that is touched, by subject.
+func (c *comparison) all() iter.Seq2[Effect, error] {
+	return func(yield func(Effect, error) bool) {
+		subjects := slices.AppendSeq(slices.Collect(maps.Keys(c.whole)), maps.Keys(c.some))
+		slices.Sort(subjects)
+		for _, s := range slices.Compact(subjects) {
+			if !c.effects(s, yield) {
+				return
+			}
+		}
+	}
+}
+
 // effects yields the effects on one subject; false ends it all.
 func (c *comparison) effects(s Account, yield func(Effect, error) bool) bool {
 	for _, ev := range c.both() { // one scan instead of a look for each role and each action
@@ -268,18 +279,21 @@ func (c *comparison) effects(s Account, yield func(Effect, error) bool) bool {
 		}
 	}
 	for _, k := range c.types {
+		near := map[Resource]struct{}{}
+		for r := range c.some[s] {
+			if r.Kind() == k {
+				near[r] = struct{}{}
+			}
+		}
+		if !c.whole[s] && len(near) == 0 {
+			continue
+		}
 		actions, err := c.actions(s, k)
 		if err != nil {
 			return yield(Effect{}, err) && false
 		}
 		if len(actions) == 0 {
 			continue
-		}
-		near := map[Resource]struct{}{}
-		for r := range c.some[s] {
-			if r.Kind() == k {
-				near[r] = struct{}{}
-			}
 		}
 		if c.whole[s] {
 			for _, ev := range c.both() {
@@ -355,11 +369,16 @@ func (ev *Evaluator) hopeful(s Account, k Kind, a Action) (hope bool, err error)
 
 // ofType compares what the subject may do to the type as a whole and to the resources near it.
 func (c *comparison) ofType(s Account, k Kind, actions []Action, near []Resource) ([]Effect, error) {
+	// Of what does not exist (yet, or any more), type:* says what there is to say: so nothing is said of it that would have to
+	// be taken back when it comes to exist.
 	all := Resource(string(k) + ":*")
-	existed := map[Resource]bool{}
+	existed, exists := map[Resource]bool{}, map[Resource]bool{}
 	for _, r := range near {
 		var err error
 		if existed[r], err = c.before.Existed(r); err != nil {
+			return nil, err
+		}
+		if exists[r], err = c.after.Existed(r); err != nil {
 			return nil, err
 		}
 	}
@@ -378,19 +397,18 @@ func (c *comparison) ofType(s Account, k Kind, actions []Action, near []Resource
 		effects = append(effects, e)
 	}
 	for _, a := range actions {
-		var was Decision
+		var was, is Decision
 		var err error
-		if c.whole[s] {
-			if was, err = c.before.whole(s, a, all); err != nil {
+		// Where nothing that changed bears on the type as a whole, only what does not exist on some side asks for it.
+		if c.whole[s] || slices.ContainsFunc(near, func(r Resource) bool { return !existed[r] || !exists[r] }) {
+			if is, err = c.after.whole(s, a, all); err != nil {
 				return nil, err
 			}
 		}
-		is, err := c.after.whole(s, a, all)
-		if err != nil {
-			return nil, err
-		}
-		if !c.whole[s] { // nothing that changed bears on the type as a whole
-			was = is
+		if was = is; c.whole[s] {
+			if was, err = c.before.whole(s, a, all); err != nil {
+				return nil, err
+			}
 		}
 		changed := was.Allowed != is.Allowed
 		var except []Resource
@@ -398,11 +416,13 @@ func (c *comparison) ofType(s Account, k Kind, actions []Action, near []Resource
 			if r == all {
 				continue
 			}
-			now, err := c.after.Evaluate(Question{Subject: s, Action: a, Resource: r})
-			if err != nil {
-				return nil, err
+			now := is
+			if exists[r] {
+				if now, err = c.after.Evaluate(Question{Subject: s, Action: a, Resource: r}); err != nil {
+					return nil, err
+				}
 			}
-			prior := was.Allowed // of what did not exist, type:* had said it
+			prior := was.Allowed
 			if existed[r] {
 				d, err := c.before.Evaluate(Question{Subject: s, Action: a, Resource: r})
 				if err != nil {

@@ -322,6 +322,8 @@ func (f *folder) note(of Seq) {
 	case !ok:
 		f.fail("it is about event %d, which began no fact", of)
 	default:
-		f.set(fact, f.read(fact).Intervals)
+		for _, dated := range fact.dated() {
+			f.set(dated, f.read(dated).Intervals)
+		}
 	}
 }

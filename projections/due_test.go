@@ -38,7 +38,7 @@ func (m model) due(until domain.Instant) (dues []domain.Due) {
 		}
 	}
 	slices.SortFunc(dues, domain.Due.Compare)
-	return dues
+	return slices.Compact(dues) // a guest's invitation and the guest have one
 }
 
 // drawDated makes the next event after the model: one about dated facts, which need not be allowed but can follow.

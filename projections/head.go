@@ -139,15 +139,10 @@ func (h *Head) stage(e *domain.Event, changes []domain.Change) error {
 		if r := domain.Resource(c.Fact.Subject); first && !slices.Contains(s.named, r) {
 			s.named = append(s.named, r)
 		}
-		if !c.Fact.Family.Dated() {
-			continue
-		}
-		before, err := h.Fact(c.Fact) // Fold has just read it, so it is at hand
-		if err != nil {
-			return err
-		}
-		after := domain.Version{Seq: e.Seq, Recorded: e.RecordedAt, Intervals: c.Intervals}
-		s.dues = append(s.dues, domain.DueChanges(e, c.Fact, before, after)...)
+	}
+	var err error
+	if s.dues, err = domain.DueChanges(h, e, changes); err != nil { // Fold has just read what it reads
+		return err
 	}
 	if e.RequestID != "" {
 		r, err := h.continued(e)
@@ -581,13 +576,15 @@ func (w *writer) order(e stagedEvent) {
 	}
 }
 
-// dues puts what an event brings to the index of what is due, and takes away what it ends. Where one commit does both to a
-// due, the later counts.
+// dues puts what an event brings to the index of what is due, where it stays until the event that ends it, and to that of
+// what was ever due, where it stays. Where one commit brings and ends a due, the later counts.
 func (w *writer) dues(e stagedEvent) {
 	for _, d := range e.dues {
 		w.key = w.keys.due(w.key[:0], d.Due.At, d.Due.Of)
 		if d.Pending {
 			w.value = appendDue(w.value[:0], d.Due)
+			w.set()
+			w.key, w.value = append(w.keys.bound(w.key[:0], d.Due.At, d.Due.Of), w.value...), w.value[:0]
 			w.set()
 		} else {
 			_ = w.batch.Delete(w.key, nil) // as set

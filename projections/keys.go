@@ -13,7 +13,9 @@ package projections
 //	t  time                                     value: the first seq recorded at that time
 //	w  time seq                                 the fact that the event at seq began is due then, and no notice was taken
 //	                                            yet; value: what it is due to do, a letter of values.go
-//	d  actor 00 seq                         the actor did the event at seq; no value
+//	b  time seq letter                          what the fact that the event at seq began was once due to do then, a letter
+//	                                            of values.go; no value
+//	d  actor 00 seq                             the actor did the event at seq; no value
 //	i  request id                               value: the first and last seq recorded for that request
 //	y  seq                                      value: the catalogue document that the event at seq adopted
 //	p                                           value: the position (values.go)
@@ -49,6 +51,7 @@ const (
 	keyBegan    = 'q'
 	keyTime     = 't'
 	keyDue      = 'w'
+	keyBound    = 'b'
 	keyDid      = 'd'
 	keyRequest  = 'i'
 	keyDocument = 'y'
@@ -191,6 +194,14 @@ func (k keyspace) dueOf(key []byte) (at domain.Instant, seq domain.Seq, ok bool)
 		return 0, 0, false
 	}
 	return domain.Instant(binary.BigEndian.Uint64(rest) ^ 1<<63), domain.Seq(binary.BigEndian.Uint64(rest[8:])), true
+}
+
+// bound appends the key under which a due stays known, or with seq 0 what lies before all of the moment.
+func (k keyspace) bound(b []byte, at domain.Instant, seq domain.Seq) []byte {
+	n := len(b)
+	b = k.due(b, at, seq)
+	b[n+len(k.start)] = keyBound
+	return b
 }
 
 func (k keyspace) did(b []byte, actor domain.Account, seq domain.Seq) []byte {

@@ -294,6 +294,37 @@ func (l *Ledger) due(until domain.Instant) iter.Seq2[domain.Due, error] {
 	}
 }
 
+// Dues yields what was ever due after one moment and not after another, noticed or not, by time and then by seq. Whether it
+// is so by what was known at a seq is not said: domain.Passed tells.
+func (l *Ledger) Dues(after, upTo domain.Instant) iter.Seq2[domain.Due, error] {
+	return func(yield func(domain.Due, error) bool) {
+		if after >= upTo {
+			return
+		}
+		it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: l.keys.bound(nil, after+1, 0), UpperBound: l.keys.bound(nil, upTo+1, 0)})
+		if err != nil {
+			yield(domain.Due{}, failure(l.org, "read what was due", err))
+			return
+		}
+		defer it.Close()
+		for ok := it.First(); ok; ok = it.Next() {
+			key := it.Key()
+			last := max(len(key)-1, 0)
+			d, err := l.keys.readDue(key[:last], key[last:])
+			if err != nil {
+				yield(domain.Due{}, failure(l.org, "read what was due", err))
+				return
+			}
+			if !yield(d, nil) {
+				return
+			}
+		}
+		if err := it.Error(); err != nil {
+			yield(domain.Due{}, failure(l.org, "read what was due", err))
+		}
+	}
+}
+
 // NextDue gives the earliest moment at which something is due that was not noticed, past or to come; ok is false where
 // nothing is. It is for one goroutine, which waits for that moment and for Sooner.
 func (l *Ledger) NextDue() (at domain.Instant, ok bool, err error) {

@@ -14,7 +14,10 @@ import (
 
 // A View shows a ledger as known at one seq. It is for one goroutine and must be closed. It implements domain.Reader.
 // What it gives may be shared: never modify a version's intervals.
-type View struct{ reader }
+type View struct {
+	reader
+	newest domain.Seq // its iterators may not show later ones
+}
 
 var _ domain.Reader = (*View)(nil)
 
@@ -25,7 +28,17 @@ func (l *Ledger) At(seq domain.Seq) (*View, error) {
 	if seq > s.Seq {
 		return nil, incomplete(l.org, seq, s.Seq)
 	}
-	return &View{reader{l: l, generation: s.generation, asOf: seq}}, nil
+	return &View{reader{l: l, generation: s.generation, asOf: seq}, s.Seq}, nil
+}
+
+// MoveTo shows the ledger as known at another seq from here on, at or before the one that was the newest when the view was
+// made: to go through events one by one without opening anything for each.
+func (v *View) MoveTo(seq domain.Seq) error {
+	if seq > v.newest {
+		return incomplete(v.l.org, seq, v.newest)
+	}
+	v.asOf = seq
+	return nil
 }
 
 // Close lets go of what the view holds of the database. Closing twice is harmless.
