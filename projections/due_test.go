@@ -41,6 +41,21 @@ func (m model) due(until domain.Instant) (dues []domain.Due) {
 	return slices.Compact(dues) // a guest's invitation and the guest have one
 }
 
+// everDue gives what was ever due after one moment and not after another, as known before it was.
+func (m model) everDue(after, until domain.Instant) (dues []domain.Due) {
+	for _, h := range m.facts(domain.Seq(len(m))) {
+		for _, v := range m.versions(h.Fact, domain.Seq(len(m))) {
+			for _, d := range domain.Dues(h.Fact, v) {
+				if v.Recorded < d.At && after < d.At && d.At <= until {
+					dues = append(dues, d)
+				}
+			}
+		}
+	}
+	slices.SortFunc(dues, domain.Due.Compare)
+	return slices.Compact(dues)
+}
+
 // drawDated makes the next event after the model: one about dated facts, which need not be allowed but can follow.
 func (m model) drawDated(t *rapid.T) *domain.Event {
 	now := domain.Instant(1)
@@ -188,6 +203,10 @@ func TestWhatIsDueIsAsTheModelSays(t *testing.T) {
 				ok(t, err)
 				if !slices.Equal(got, want) {
 					t.Fatalf("after %d events, %d of them committed, due until %d:\n got %v\nwant %v", len(m), committed, until, got, want)
+				}
+				after := domain.Instant(rapid.IntRange(0, int(min(until, 10_000))).Draw(t, "after"))
+				if got, want := all(t, l.Dues(after, until)), m[:committed].everDue(after, until); !slices.Equal(got, want) {
+					t.Fatalf("after %d events, ever due after %d until %d:\n got %v\nwant %v", committed, after, until, got, want)
 				}
 				at, some, err := l.NextDue()
 				ok(t, err)

@@ -301,6 +301,7 @@ func (l *Ledger) Dues(after, upTo domain.Instant) iter.Seq2[domain.Due, error] {
 		if after >= upTo {
 			return
 		}
+		upTo = min(upTo, domain.Forever-1) // nothing is due at Forever
 		it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: l.keys.bound(nil, after+1, 0), UpperBound: l.keys.bound(nil, upTo+1, 0)})
 		if err != nil {
 			yield(domain.Due{}, failure(l.org, "read what was due", err))

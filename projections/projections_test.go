@@ -4,6 +4,7 @@ package projections
 // other processes, and readers at work while the writer is.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -93,9 +94,15 @@ func TestEventsShowAsOfEverySeq(t *testing.T) {
 	if got, want := l.Position(), (Position{Seq: 6, EventID: "event-6", RecordedAt: story[5].RecordedAt}); got != want {
 		t.Errorf("position: got %+v, want %+v", got, want)
 	}
+	moving := at(t, l, 6)
 	for seq := range domain.Seq(7) {
 		v := at(t, l, seq)
 		got, err := v.Fact(link)
+		ok(t, err)
+		ok(t, moving.MoveTo(seq))
+		if moved, err := moving.Fact(link); err != nil || !reflect.DeepEqual(moved, got) {
+			t.Errorf("as of seq %d: a view that was moved there shows %+v (%v), want %+v", seq, moved, err, got)
+		}
 		ok(t, err)
 		var want domain.Seq
 		if seq >= 5 {
@@ -499,6 +506,45 @@ func TestCacheIsBounded(t *testing.T) {
 }
 
 // Readers see whole commits only, and what they read does not change, while the writer goes on.
+func TestViewDoesNotMoveBeyondWhatItSaw(t *testing.T) {
+	db := open(t, vfs.NewMem())
+	t.Cleanup(func() { ok(t, db.Close()) })
+	l := ledger(t, db, "acme")
+	story := events(&domain.AccountOpening{Account: anna}, &domain.AccountOpening{Account: c1})
+	apply(t, l.Head(), story[0])
+	ok(t, l.Head().Commit(1))
+	v := at(t, l, 1)
+	apply(t, l.Head(), story[1])
+	ok(t, l.Head().Commit(2))
+	wantFailure(t, "a view made at seq 1 that is moved to 2", v.MoveTo(2), domain.Incomplete)
+}
+
+func TestAwait(t *testing.T) {
+	db := open(t, vfs.NewMem())
+	t.Cleanup(func() { ok(t, db.Close()) })
+	l := ledger(t, db, "acme")
+	story := events(&domain.AccountOpening{Account: anna}, &domain.AccountOpening{Account: c1})
+	var waiting sync.WaitGroup
+	for i := range 100 {
+		waiting.Go(func() {
+			after := domain.Seq(i % 2)
+			if err := l.Await(t.Context(), after); err != nil || l.Position().Seq <= after {
+				t.Errorf("waiting for what is after seq %d: got position %d and error %v", after, l.Position().Seq, err)
+			}
+		})
+	}
+	for _, e := range story {
+		apply(t, l.Head(), e)
+		ok(t, l.Head().Commit(e.Seq))
+	}
+	waiting.Wait()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if err := l.Await(gone, 2); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting for seq 3 with a context that ended: got error %v", err)
+	}
+}
+
 func TestReadersWhileWriting(t *testing.T) {
 	db := open(t, vfs.NewMem())
 	t.Cleanup(func() { ok(t, db.Close()) })
