@@ -112,7 +112,7 @@ var questions = []struct{ name, given, ask string }{
 		@1 guest:g join call:2: no missing#0
 		@1 staff:anna join call:1: no missing#0
 		@2 guest:g join call:1: no ended#11
-		@3 guest:g join call:1: no ended#10`},
+		@3 guest:g join call:1: no ended#11`},
 	{"everyone", `
 		@1 resource.registered resource=leaflet:1 client=client:x created_by=staff:anna`, `
 		@1 friend:fay know_of leaflet:1: yes stands#9

@@ -131,6 +131,7 @@ func Fold(r Reader, e *Event) ([]Change, error) {
 		f.begin(admissionFact(d.Guest, d.Call), 0, iv.Until, "")
 	case *CallEnding:
 		f.begin(callEndedFact(d.Call), 0, 0, "")
+		f.endGuests(d.Call)
 		f.endAll(r.FactsOn(FamilyInvitation, Account(d.Call)))
 		f.endAll(r.FactsOn(FamilyAdmission, Account(d.Call)))
 	case *Correction:
@@ -239,6 +240,33 @@ func (f *folder) endAll(facts func(func(Held, error) bool)) {
 			return
 		}
 		f.endVersion(h.Fact, h.Version)
+	}
+}
+
+// endGuests ends those who were somebody for no other reason than that they were invited to the call.
+func (f *folder) endGuests(call Resource) {
+	now := f.e.RecordedAt
+	for h, err := range f.r.FactsOn(FamilyInvitation, Account(call)) {
+		if err != nil {
+			f.err = err
+			return
+		}
+		if _, invited := h.Version.Current(now); !invited {
+			continue
+		}
+		elsewhere := false
+		for other, err := range f.r.FactsOf(FamilyInvitation, h.Fact.Subject) {
+			if err != nil {
+				f.err = err
+				return
+			}
+			_, invited := other.Version.Current(now)
+			elsewhere = elsewhere || invited && other.Fact != h.Fact
+		}
+		guest := f.read(activeFact(h.Fact.Subject))
+		if iv, ok := guest.Current(now); ok && iv.Until != Forever && !elsewhere {
+			f.endVersion(activeFact(h.Fact.Subject), guest)
+		}
 	}
 }
 

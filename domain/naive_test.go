@@ -145,7 +145,7 @@ func (n *naive) link(a, client Account, relations []Relation) bool {
 
 // account tells whether the account was ever opened (or invited), and whether it is open.
 func (n *naive) account(a Account) (ever, open bool) {
-	invitedUntil := Instant(0)
+	invitedUntil, calls := Instant(0), map[Resource]Instant{}
 	for _, e := range n.past {
 		switch d := e.Data.(type) {
 		case *AccountOpening:
@@ -163,6 +163,16 @@ func (n *naive) account(a Account) (ever, open bool) {
 		case *GuestInvitation:
 			if d.Guest == a {
 				ever, invitedUntil = true, max(invitedUntil, d.Until)
+				calls[d.Call] = d.Until
+			}
+		case *CallEnding: // a guest who is invited to no other call is nobody any more
+			invited := calls[d.Call] > e.RecordedAt
+			delete(calls, d.Call)
+			for _, until := range calls {
+				invited = invited && until <= e.RecordedAt
+			}
+			if invited {
+				invitedUntil = 0
 			}
 		}
 	}
