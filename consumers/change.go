@@ -48,22 +48,26 @@ type Cause struct {
 func ChangesOf(step domain.Step, mark string) []Change {
 	changes := make([]Change, len(step.Changes))
 	for i, c := range step.Changes {
-		changes[i] = Change{
-			Cursor: Cursor{Seq: step.Seq, N: i + 1, Mark: mark}, Seq: step.Seq, At: c.At, Kind: Lost,
-			Subject: c.Subject, Resource: c.Resource, Actions: c.Actions,
-			Cause: Cause{Seq: c.Cause.Seq, Type: c.Cause.Type, Actor: c.Cause.Actor, Of: c.Cause.Of},
-		}
-		if c.Gained {
-			changes[i].Kind = Gained
-			if until := c.ValidUntil; until != domain.Forever {
-				changes[i].ValidUntil = &until
-			}
-		}
+		changes[i] = ChangeOf(c.Effect)
+		changes[i].Cursor = Cursor{Seq: step.Seq, N: i + 1, Mark: mark}
+		changes[i].Seq, changes[i].At, changes[i].Cause = step.Seq, c.At, Cause(c.Cause)
 		if i == len(changes)-1 {
 			changes[i].Cursor.N = 0
 		}
 	}
 	return changes
+}
+
+// ChangeOf gives the change that an effect is, without its place, moment and cause.
+func ChangeOf(e domain.Effect) Change {
+	c := Change{Kind: Lost, Subject: e.Subject, Resource: e.Resource, Actions: e.Actions}
+	if e.Gained {
+		c.Kind = Gained
+		if until := e.ValidUntil; until != domain.Forever {
+			c.ValidUntil = &until
+		}
+	}
+	return c
 }
 
 // A Batch is what a follower is handed: changes of one event, or of one snapshot, to be applied together, and the cursor

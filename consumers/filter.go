@@ -37,7 +37,7 @@ func (f Filter) Of(ctx context.Context, l Ledger, changes []Change) ([]Change, e
 	if f.Subject != "" || len(f.Kinds) > 0 {
 		wanted = nil
 		for _, c := range changes {
-			if f.wants(c) {
+			if f.Wants(c) {
 				wanted = append(wanted, c)
 			}
 		}
@@ -49,10 +49,11 @@ func (f Filter) Of(ctx context.Context, l Ledger, changes []Change) ([]Change, e
 	if err != nil || len(f.Kinds) == 0 { // resolving says of each what it comes to there
 		return wanted, err
 	}
-	return slices.DeleteFunc(wanted, func(c Change) bool { return !f.wants(c) }), nil
+	return slices.DeleteFunc(wanted, func(c Change) bool { return !f.Wants(c) }), nil
 }
 
-func (f Filter) wants(c Change) bool {
+// Wants tells whether the filter wants a change as it is; what it is about is not looked at.
+func (f Filter) Wants(c Change) bool {
 	if f.Subject != "" && c.Subject != f.Subject {
 		return false
 	}

@@ -96,7 +96,7 @@ func (l *Log) openKeys(ctx context.Context, inBulk bool) (*Keys, error) {
 		MaxMsgSize:        -1,
 		MaxConsumers:      -1,
 		Storage:           jetstream.FileStorage,
-		Replicas:          l.s.replicas(),
+		Replicas:          l.s.Replicas(),
 		Duplicates:        duplicateWindow,
 		DenyPurge:         true,
 	})

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -26,8 +27,9 @@ import (
 
 // Options say where the log lives. Exactly one of Dir and URL is set.
 type Options struct {
-	Dir     string // embedded: the directory of the log, made if it is not there; one process at a time has it
-	Relaxed bool   // embedded: writes are synced by Importer.Commit and Close only. For importing a new ledger.
+	Dir     string       // embedded: the directory of the log, made if it is not there; one process at a time has it
+	Relaxed bool         // embedded: writes are synced by Importer.Commit and Close only. For importing a new ledger.
+	Listen  *net.TCPAddr // embedded: where programs of this machine may follow and ask, see listen.go; nil: nowhere
 
 	URL         string // external: nats:// or tls://, several joined by commas; may hold user:password
 	Credentials string // external: path of a .creds file
@@ -60,6 +62,7 @@ type Store struct {
 	log  *slog.Logger
 	lock *dirLock       // embedded only
 	srv  *server.Server // embedded only
+	door *door          // embedded with Listen only
 	nc   *nats.Conn
 	js   jetstream.JetStream
 	acks *acks
@@ -75,6 +78,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, domain.Errorf(domain.Malformed, "bad_options", "opening the log: give either a data directory or the URL of a NATS server")
 	case opts.URL != "" && opts.Relaxed:
 		return nil, domain.Errorf(domain.Malformed, "bad_options", "opening the log at %s: relaxed writing is for a data directory; how an external server syncs is set there", redact(opts.URL))
+	case opts.Listen != nil && (opts.URL != "" || !opts.Listen.IP.IsLoopback()):
+		return nil, domain.Errorf(domain.Malformed, "bad_options", "opening the log: listening at %s is for the server of a data directory, on a loopback address: whoever reaches it is asked for nothing", opts.Listen)
 	case (opts.Cert == "") != (opts.Key == ""):
 		return nil, domain.Errorf(domain.Malformed, "bad_options", "opening the log at %s: a client certificate needs both its file and its key's", redact(opts.URL))
 	}
@@ -100,7 +105,12 @@ func (s *Store) open(ctx context.Context) (err error) {
 		if s.lock, err = lockDir(s.opts.Dir); err != nil {
 			return err
 		}
-		if s.srv, err = startServer(s.opts, s.log); err != nil {
+		if s.opts.Listen != nil {
+			if s.door, err = newDoor(s.opts.Listen); err != nil {
+				return err
+			}
+		}
+		if s.srv, err = startServer(s.opts, s.door, s.log); err != nil {
 			return err
 		}
 	}
@@ -113,12 +123,16 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if _, err := s.js.AccountInfo(ctx); err != nil {
 		return domain.Errorf(domain.Unreachable, "jetstream_unavailable", "opening the log at %s: asking for JetStream: %v; it must be enabled for this account", s.where(), err)
 	}
-	return s.acks.listen(s.nc)
+	if err := s.acks.listen(s.nc); err != nil || s.door == nil {
+		return err
+	}
+	return s.openDoor(ctx)
 }
 
-// startServer runs nats-server inside this process. It opens no port and handles no signal.
-func startServer(opts Options, log *slog.Logger) (*server.Server, error) {
-	srv, err := server.NewServer(&server.Options{
+// startServer runs nats-server inside this process. It handles no signal, and opens no port: the door does, where there
+// is one.
+func startServer(opts Options, d *door, log *slog.Logger) (*server.Server, error) {
+	o := &server.Options{
 		ServerName: "permledger",
 		DontListen: true,
 		NoSigs:     true,
@@ -134,7 +148,11 @@ func startServer(opts Options, log *slog.Logger) (*server.Server, error) {
 			MaxBatchSize:    maxBatchEmbedded,
 			MaxBatchTimeout: time.Minute, // between two messages of a batch: only a stalled disk takes so long
 		},
-	})
+	}
+	if d != nil {
+		d.configure(o)
+	}
+	srv, err := server.NewServer(o)
 	if err != nil {
 		return nil, domain.Errorf(domain.Unreachable, "log_unavailable", "starting the embedded log in %s: %v", opts.Dir, err)
 	}
@@ -170,6 +188,9 @@ func (s *Store) connect() (err error) {
 	if s.embedded() {
 		opts = append(opts, nats.InProcessServer(s.srv))
 	}
+	if s.door != nil {
+		opts = append(opts, nats.UserInfo(ownUser, s.door.secret))
+	}
 	if s.opts.Credentials != "" {
 		opts = append(opts, nats.UserCredentials(s.opts.Credentials))
 	}
@@ -188,6 +209,9 @@ func (s *Store) connect() (err error) {
 // Close ends the connection and, embedded, stops the server, syncs what Relaxed left unsynced, and gives the
 // directory free. Logs of this store are of no use afterwards.
 func (s *Store) Close() error {
+	if s.door != nil {
+		s.door.close()
+	}
 	if s.nc != nil {
 		s.nc.Close()
 	}
@@ -273,7 +297,7 @@ func (s *Store) create(ctx context.Context, org domain.Org, metadata map[string]
 	defer cancel()
 	// To the server, creating a stream again with the very same settings is success. So no two are the same.
 	metadata[madeKey] = nuid.Next()
-	config := streamConfig(org, s.replicas(), metadata)
+	config := streamConfig(org, s.Replicas(), metadata)
 	stream, err := s.js.CreateStream(ctx, config)
 	var refused *jetstream.APIError
 	if s.embedded() && errors.As(err, &refused) && refused.ErrorCode == codeCreateFailed {
@@ -293,10 +317,16 @@ func (s *Store) create(ctx context.Context, org domain.Org, metadata map[string]
 			return nil, err
 		}
 	}
+	if s.door != nil {
+		if err := s.door.admit(org); err != nil {
+			return nil, err
+		}
+	}
 	return s.newLog(org, stream), nil
 }
 
-func (s *Store) replicas() int {
+// Replicas is how many copies a new stream gets: Options.Replicas, or what fits the server.
+func (s *Store) Replicas() int {
 	switch {
 	case s.embedded():
 		return 1

@@ -40,8 +40,18 @@ type client struct {
 
 // withClient opens the directory or names the service that the global flags say, finds out which organisation is meant,
 // calls do, and closes it again.
-func (a *app) withClient(ctx context.Context, do func(*client) error) (err error) {
-	c, err := a.client(ctx)
+func (a *app) withClient(ctx context.Context, do func(*client) error) error {
+	return a.withLedgers(ctx, ledger.Options{}, do)
+}
+
+// withFeed is withClient for what is about the change feed: a directory that is opened here has its feeds run meanwhile.
+func (a *app) withFeed(ctx context.Context, do func(*client) error) error {
+	return a.withLedgers(ctx, ledger.Options{Feed: true}, do)
+}
+
+// withLedgers is withClient with options for a directory that is opened here.
+func (a *app) withLedgers(ctx context.Context, o ledger.Options, do func(*client) error) (err error) {
+	c, err := a.client(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -56,12 +66,13 @@ func (a *app) withClient(ctx context.Context, do func(*client) error) (err error
 	return do(c)
 }
 
-func (a *app) client(ctx context.Context) (*client, error) {
+func (a *app) client(ctx context.Context, o ledger.Options) (*client, error) {
 	if a.global.data != "" && a.global.server != "" {
 		return nil, domain.Errorf(domain.Malformed, "bad_flag", "--data and --server: give one of them, --data to open a directory here, --server to ask a service")
 	}
 	if a.global.data != "" {
-		s, err := ledger.Open(ctx, ledger.Options{Data: a.global.data, Logger: a.quietLogger()})
+		o.Data, o.Logger = a.global.data, a.quietLogger()
+		s, err := ledger.Open(ctx, o)
 		if err != nil {
 			return nil, err
 		}
@@ -169,7 +180,7 @@ func (c *client) open(ctx context.Context, method, path, media string, body []by
 	if err != nil {
 		return nil, domain.Errorf(domain.Malformed, "bad_flag", "--server %q: want the address of a service, e.g. %s", c.base, defaultServer)
 	}
-	if method == http.MethodPost {
+	if method == http.MethodPost || method == http.MethodPut {
 		req.Header.Set("Content-Type", media)
 	}
 	resp, err := c.http.Do(req)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/permledger/permledger/consumers"
 	"github.com/permledger/permledger/domain"
 	"github.com/permledger/permledger/domain/catalogues"
 )
@@ -96,6 +97,18 @@ func (a *app) completeRoles(cmd *cobra.Command, args []string, typed string) (co
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return a.complete(cmd, typed, rolesOf, "")
+}
+
+// completeAbout offers the types that an account or resource begins with.
+func (a *app) completeAbout(cmd *cobra.Command, _ []string, typed string) (completions, cobra.ShellCompDirective) {
+	return a.complete(cmd, typed, typesOf, ":")
+}
+
+// completeChangeKinds is for the kinds of change, and of whose.
+func (a *app) completeChangeKinds(cmd *cobra.Command, _ []string, typed string) (completions, cobra.ShellCompDirective) {
+	return a.complete(cmd, typed, func(c *domain.Catalogue) []string {
+		return append([]string{consumers.Gained, consumers.Lost}, kindsOf(c)...)
+	}, "")
 }
 
 func (a *app) completeProfiles(cmd *cobra.Command, _ []string, typed string) (completions, cobra.ShellCompDirective) {

@@ -83,8 +83,7 @@ func (a *app) demo(ctx context.Context, once bool) (err error) {
 	service := &app{in: a.in, out: said, err: a.err, now: a.now, global: globals{data: dir, json: true}}
 	serving, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	shown := make(chan struct{}) // the story's answers are printed as it was told, before the clock adds to it
-	go func() { ended <- service.serveNearby(serving, shown) }()
+	go func() { ended <- service.serveNearby(serving) }()
 	end := func() error { stop(); return <-ended }
 	select {
 	case err := <-ended:
@@ -94,7 +93,6 @@ func (a *app) demo(ctx context.Context, once bool) (err error) {
 		if err := a.showDemo(ctx, base, dir, keep, once); err != nil || once {
 			return errors.Join(err, end())
 		}
-		close(shown)
 	}
 	defer stop()
 	return <-ended
@@ -124,7 +122,7 @@ func (a *app) writeDemo(ctx context.Context, dir string) error {
 		return err
 	case made:
 		s.line("Praktijk De Wilg: 40 staff, 300 clients, half a year up to 31 August 2026. None of it is real.")
-		s.dim("Wrote %d events in %s, each a command that the ledger took.", head, time.Since(begun).Round(100*time.Millisecond))
+		s.dim("Wrote %d events in %s: commands that the ledger took, and what its clock noticed.", head, time.Since(begun).Round(100*time.Millisecond))
 	default:
 		s.line("Praktijk De Wilg, as it is in %s.", dir)
 	}
@@ -204,15 +202,14 @@ func (a *app) ask(ctx context.Context, there *globals, words []string) error {
 	return nil
 }
 
-// serveNearby serves the directory at the default address, or at the next free port where it is taken. Its clock waits
-// until shown is closed.
-func (a *app) serveNearby(ctx context.Context, shown <-chan struct{}) (err error) {
+// serveNearby serves the directory at the default address, or at the next free port where it is taken.
+func (a *app) serveNearby(ctx context.Context) (err error) {
 	address, err := net.ResolveTCPAddr("tcp", "127.0.0.1:7420")
 	if err != nil {
 		return err
 	}
 	for range demoPorts {
-		err = a.serve(ctx, address, ledger.Options{Data: a.global.data, Logger: a.quietLogger(), Clock: true, ClockFrom: shown})
+		err = a.serve(ctx, address, ledger.Options{Data: a.global.data, Logger: a.quietLogger(), Clock: true, Feed: true, Webhooks: true})
 		var refused *domain.Error
 		if !errors.As(err, &refused) || refused.Code != "in_use" {
 			return err

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	took = regexp.MustCompile(`in [0-9.]+m?s, each`)
+	took = regexp.MustCompile(`in [0-9.]+m?s: commands`)
 	now  = regexp.MustCompile(`(?s)(\$ permledger check .*?As of )[^,]*`)
 	port = regexp.MustCompile(` --server http://127\.0\.0\.1:\d+`)
 )
@@ -25,7 +25,7 @@ var (
 // lasting takes out what differs between two runs: how long it took, the moment of the question about now, and the port
 // where the default one is taken.
 func lasting(out string) string {
-	out = took.ReplaceAllString(out, "in 1s, each")
+	out = took.ReplaceAllString(out, "in 1s: commands")
 	out = now.ReplaceAllString(out, "${1}now")
 	return port.ReplaceAllString(out, "")
 }

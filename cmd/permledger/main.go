@@ -98,8 +98,9 @@ A verb opens a data directory itself (--data DIR) or asks a running service (--s
 	)
 	root.AddCommand(
 		newCheckCommand(a), newExplainCommand(a), newWhoCommand(a), newWhatCommand(a), newHoldersCommand(a), newRolesCommand(a), newGrantsCommand(a),
-		newHistoryCommand(a), newDiffCommand(a), newDemoCommand(a),
+		newHistoryCommand(a), newDiffCommand(a), newWatchCommand(a), newDemoCommand(a),
 		newInitCommand(a), newImportCommand(a), newRecordCommand(a), newServeCommand(a), newCatalogueCommand(a),
+		newFeedCommand(a), newSubscribersCommand(a),
 		newVersionCommand(a), newExitCodesTopic(), newTimesTopic(),
 	)
 	root.InitDefaultCompletionCmd(args...)

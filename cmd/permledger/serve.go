@@ -32,7 +32,7 @@ const (
 
 func newServeCommand(a *app) *cobra.Command {
 	var nats natsFlags
-	var listen string
+	var listen, natsListen string
 	cmd := &cobra.Command{
 		Use:     "serve --data DIR",
 		Short:   "Serve the ledgers of a data directory over HTTP",
@@ -45,6 +45,7 @@ This version has no access control, so it listens on a loopback address only. To
 that authenticates in front of it.`,
 		Example: `  permledger serve --data ./ledger
   permledger serve --data ./ledger --listen 127.0.0.1:8080
+  permledger serve --data ./ledger --nats-listen 127.0.0.1:4222
   permledger serve --data ./ledger --nats tls://nats.example:4222 --creds ./permledger.creds`,
 		Args:              arguments(0),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -55,27 +56,37 @@ that authenticates in front of it.`,
 			if err := nats.check(); err != nil {
 				return err
 			}
-			address, err := loopback(listen)
+			address, err := loopback("--listen", listen, "127.0.0.1:7420")
 			if err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), address, ledger.Options{Data: a.global.data, NATS: nats.options, Logger: a.logger(), Clock: true})
+			if natsListen != "" && nats.options.URL != "" {
+				return domain.Errorf(domain.Malformed, "bad_flag", "--nats-listen opens the log of the data directory: with --nats subscribers reach the NATS server that is named there")
+			}
+			if natsListen != "" {
+				if nats.options.Listen, err = loopback("--nats-listen", natsListen, "127.0.0.1:4222"); err != nil {
+					return err
+				}
+			}
+			return a.serve(cmd.Context(), address, ledger.Options{Data: a.global.data, NATS: nats.options, Logger: a.logger(), Clock: true, Feed: true, Webhooks: true})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7420", "address to listen on, of this machine only; port 0 takes a free one")
+	cmd.Flags().StringVar(&natsListen, "nats-listen", "", "address at which programs of this machine follow changes and ask over NATS, e.g. 127.0.0.1:4222 (default none)")
 	cmd.RegisterFlagCompletionFunc("listen", cobra.NoFileCompletions)
+	cmd.RegisterFlagCompletionFunc("nats-listen", cobra.NoFileCompletions)
 	nats.register(cmd)
 	return cmd
 }
 
-// loopback reads --listen and refuses what other machines could reach.
-func loopback(listen string) (*net.TCPAddr, error) {
+// loopback reads an address that a flag gives, as the example does, and refuses what other machines could reach.
+func loopback(flag, listen, example string) (*net.TCPAddr, error) {
 	address, err := net.ResolveTCPAddr("tcp", listen)
 	if err != nil {
-		return nil, domain.Errorf(domain.Malformed, "bad_flag", "--listen %q: want host:port, e.g. 127.0.0.1:7420: %v", listen, err)
+		return nil, domain.Errorf(domain.Malformed, "bad_flag", "%s %q: want host:port, e.g. %s: %v", flag, listen, example, err)
 	}
 	if !address.IP.IsLoopback() {
-		return nil, domain.Errorf(domain.Malformed, "no_access_control", "--listen %s: other machines could reach this address, and access control is not part of this version: listen on a loopback address, e.g. 127.0.0.1:7420, behind a proxy that authenticates", listen)
+		return nil, domain.Errorf(domain.Malformed, "no_access_control", "%s %s: other machines could reach this address, and access control is not part of this version: listen on a loopback address, e.g. %s, behind a proxy that authenticates", flag, listen, example)
 	}
 	return address, nil
 }
@@ -108,8 +119,10 @@ func (a *app) serve(ctx context.Context, address *net.TCPAddr, o ledger.Options)
 	}()
 
 	base := "http://" + l.Addr().String()
+	closing, letGo := context.WithCancel(ctx)
+	defer letGo()
 	server := &http.Server{
-		Handler:           api.New(api.Options{Service: service, Logger: o.Logger}),
+		Handler:           api.New(api.Options{Service: service, Logger: o.Logger, Closing: closing}),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
@@ -134,6 +147,7 @@ func (a *app) serve(ctx context.Context, address *net.TCPAddr, o ledger.Options)
 		<-idle
 	}()
 	if err := a.announce(base); err != nil {
+		letGo()
 		return errors.Join(err, stop(server))
 	}
 
@@ -146,6 +160,7 @@ func (a *app) serve(ctx context.Context, address *net.TCPAddr, o ledger.Options)
 			return fmt.Errorf("serving %s: %w", base, err)
 		case err := <-opened:
 			if err != nil && ctx.Err() == nil {
+				letGo()
 				return errors.Join(err, stop(server))
 			}
 			opened = nil // never again

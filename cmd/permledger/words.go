@@ -48,6 +48,7 @@ type words struct {
 	lookup                                                                 lookupWords
 
 	during duringWords
+	feed   feedWords
 
 	// Previews.
 	notRecorded, comesTo, wouldRecord, nothingToRecord string // wouldRecord: a sentence
@@ -103,6 +104,7 @@ var english = words{
 	lookup: englishLookup,
 
 	during: englishDuring,
+	feed:   englishFeed,
 
 	comesTo:     "This is what it comes to:",
 	notRecorded: "Nothing was recorded. This is what it would come to:", wouldRecord: "Would record: %s.",
@@ -144,6 +146,7 @@ var dutch = words{
 
 	ends:   "tot %s",
 	during: dutchDuring,
+	feed:   dutchFeed,
 
 	comesTo:     "Dit komt ervan:",
 	notRecorded: "Er is niets vastgelegd. Dit zou ervan komen:", wouldRecord: "Zou worden vastgelegd: %s.",

@@ -9,6 +9,8 @@
 package api
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -31,13 +33,26 @@ type Options struct {
 	// BaseURL is what clients call this server by, e.g. "https://ledger.example": AuthZEN's metadata names it. "" is what
 	// each request called it.
 	BaseURL string
+	// Closing ends when the server is about to stop: whoever follows the feed is then let go, because such a request never
+	// ends by itself. nil: never.
+	Closing context.Context
+
+	after    func(time.Duration, func()) (stop func() bool) // what followers are looked after by, for tests; nil: time.AfterFunc
+	takeWait time.Duration                                  // how long one may take nothing, for tests; 0: takeWait
 }
 
 // New gives the handler of every path of the contract.
 func New(o Options) http.Handler {
-	s := &server{service: o.Service, logger: o.Logger, baseURL: strings.TrimSuffix(o.BaseURL, "/"), mux: http.NewServeMux()}
+	s := &server{service: o.Service, logger: o.Logger, baseURL: strings.TrimSuffix(o.BaseURL, "/"), closing: o.Closing,
+		after: o.after, takeWait: cmp.Or(o.takeWait, takeWait), mux: http.NewServeMux()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.closing == nil {
+		s.closing = context.Background()
+	}
+	if s.after == nil {
+		s.after = func(d time.Duration, do func()) func() bool { return time.AfterFunc(d, do).Stop }
 	}
 	allowed := make(map[string][]string)
 	for _, r := range s.routes() {
@@ -58,10 +73,13 @@ func New(o Options) http.Handler {
 }
 
 type server struct {
-	service *ledger.Service
-	logger  *slog.Logger
-	baseURL string
-	mux     *http.ServeMux
+	service  *ledger.Service
+	logger   *slog.Logger
+	baseURL  string
+	closing  context.Context
+	after    func(time.Duration, func()) (stop func() bool)
+	takeWait time.Duration
+	mux      *http.ServeMux
 }
 
 // do answers one request; what it returns becomes a problem.
@@ -94,6 +112,17 @@ func (s *server) routes() []route {
 		{http.MethodGet, "/orgs/{org}/history", s.history},
 		{http.MethodGet, "/orgs/{org}/events", s.events},
 		{http.MethodGet, "/orgs/{org}/catalogue", s.catalogue},
+		{http.MethodGet, "/orgs/{org}/changes", s.changes},
+		{http.MethodGet, "/orgs/{org}/feed", s.feed},
+		{http.MethodPut, "/orgs/{org}/feed", s.retain},
+		{http.MethodGet, "/orgs/{org}/subscribers", s.subscribers},
+		{http.MethodGet, "/orgs/{org}/subscribers/{name}", s.subscriber},
+		{http.MethodPut, "/orgs/{org}/subscribers/{name}", s.addWebhook},
+		{http.MethodDelete, "/orgs/{org}/subscribers/{name}", s.removeSubscriber},
+		{http.MethodPost, "/orgs/{org}/subscribers/{name}/ack", s.acknowledge},
+		{http.MethodPost, "/orgs/{org}/subscribers/{name}/enable", s.enableSubscriber},
+		{http.MethodPost, "/orgs/{org}/subscribers/{name}/disable", s.disableSubscriber},
+		{http.MethodGet, "/asyncapi.json", s.asyncAPI},
 		{http.MethodPost, "/orgs/{org}/access/v1/evaluation", s.evaluation},
 		{http.MethodPost, "/orgs/{org}/access/v1/evaluations", s.evaluations},
 		{http.MethodPost, "/orgs/{org}/access/v1/search/subject", s.searchSubject},

@@ -5,10 +5,13 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
+	"github.com/permledger/permledger/cmd/permledger/internal/ledger"
 	"github.com/permledger/permledger/domain"
 )
 
@@ -89,9 +92,13 @@ const (
 	eventsMaxLimit = 1000
 )
 
-// events gives a stretch of the log as it is. next is what to pass as after for what follows, now or when there is more.
+// maxWait is how long a page of the log may be waited for.
+const maxWait = time.Minute
+
+// events gives a stretch of the log as it is. next is what to pass as after for what follows, now or when there is more;
+// head the newest event that there is, and created when the log was made, which tells it from any other.
 func (s *server) events(w http.ResponseWriter, r *http.Request) error {
-	p, err := readParams(r, "after", "limit")
+	p, err := readParams(r, "after", "limit", "wait")
 	if err != nil {
 		return err
 	}
@@ -103,9 +110,18 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	wait, err := p.wait()
+	if err != nil {
+		return err
+	}
 	l, err := s.ledger(r)
 	if err != nil {
 		return err
+	}
+	if wait > 0 {
+		if err := s.await(w, r, l, after, wait); err != nil {
+			return err
+		}
 	}
 	events, err := l.Events(r.Context(), after, limit)
 	if err != nil {
@@ -116,7 +132,35 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		next = events[len(events)-1].Seq
 	}
 	return writeJSON(w, struct {
-		Events []*domain.Event `json:"events"`
-		Next   domain.Seq      `json:"next"`
-	}{append([]*domain.Event{}, events...), next})
+		Events  []*domain.Event `json:"events"`
+		Next    domain.Seq      `json:"next"`
+		Head    domain.Seq      `json:"head"`
+		Created time.Time       `json:"created"`
+	}{append([]*domain.Event{}, events...), next, l.Head(), l.Created().UTC()})
+}
+
+// await returns when there is an event after the seq, the time is over or the server is about to stop.
+func (s *server) await(w http.ResponseWriter, r *http.Request, l *ledger.Ledger, after domain.Seq, wait time.Duration) error {
+	// The server's limit on reading a request goes on while it is answered, and would end the wait. In process there is none.
+	http.NewResponseController(w).SetReadDeadline(time.Time{})
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	defer context.AfterFunc(s.closing, cancel)()
+	err := l.Await(ctx, after)
+	if ctx.Err() != nil && r.Context().Err() == nil {
+		return nil
+	}
+	return err
+}
+
+// wait reads how long to wait for what is not there yet; 0 where it is not given.
+func (p params) wait() (time.Duration, error) {
+	if p["wait"] == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(p["wait"])
+	if err != nil || d <= 0 || d > maxWait {
+		return 0, domain.Errorf(domain.Malformed, "bad_wait", "wait %q: want a duration up to %s, e.g. 30s", clip(p["wait"]), maxWait)
+	}
+	return d, nil
 }

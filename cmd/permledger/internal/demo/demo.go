@@ -2,8 +2,9 @@
 // care with forty staff and three hundred clients. Nobody in it exists.
 //
 // It owns who, when and what. It never decides: every event is a command that the ledger took (ledger.Record), at the
-// story's own time. The story is the same each time, to the seq and the nanosecond; only the events' ids differ. Every
-// type of event occurs in it but validity.started and validity.ended, which the ledger's own clock records while it is served.
+// story's own time, or its notice of what began or ran out (ledger.TakeNotice), at that very moment. The story is the same
+// each time, to the seq and the nanosecond; only the events' ids differ. Every type of event occurs in it, and when it ends
+// nothing dated is left to begin or run out: whoever serves it later finds nothing to add.
 package demo
 
 import (
@@ -64,6 +65,7 @@ func More() [][]string {
 		{"check", "professional:saskia", "view_record", "client:c113", "--at", "2026-05-01T10:00:00+02:00"},
 		{"check", "professional:saskia", "view_record", "client:c113", "--at", "2026-05-01T10:00:00+02:00", "--known-at", "now"},
 		{"what", "professional:daan", "view_record", "--at", "2026-08-01T12:00:00+02:00"},
+		{"history", "--grant", string(curious)},
 		{"explain", "professional:bram", "view_record", "client:c090"},
 		{"history", "professional:noor"},
 	}
@@ -151,10 +153,13 @@ type teller struct {
 func (t *teller) tell(scenes []scene) error {
 	slices.SortStableFunc(scenes, func(a, b scene) int { return a.at.Compare(b.at) })
 	for _, s := range scenes {
-		if t.clock.now = s.at; t.ctx.Err() != nil {
+		if t.ctx.Err() != nil {
 			return t.ctx.Err()
 		}
-		if s.play(t); t.err != nil {
+		if t.pass(s.at); t.err == nil {
+			s.play(t)
+		}
+		if t.err != nil {
 			return t.err
 		}
 		if t.progress != nil {
@@ -164,6 +169,26 @@ func (t *teller) tell(scenes []scene) error {
 	return nil
 }
 
+// pass lets the story's time go on until now. What begins or runs out on the way is noticed at its moment, as the clock of
+// a ledger that is served would have; what does so now is noticed before anything else is recorded.
+func (t *teller) pass(now time.Time) {
+	for {
+		due, some, err := t.ledger.NextDue()
+		if err == nil && (!some || due.Time().After(now)) {
+			t.clock.now = now
+			return
+		}
+		if err == nil {
+			t.clock.now = due.Time()
+			err = t.ledger.TakeNotice()
+		}
+		if err != nil {
+			t.err = fmt.Errorf("the story on its way to %s: %w", now.Format("2006-01-02 15:04"), err)
+			return
+		}
+	}
+}
+
 // between is the time from one command to the next when somebody is at it. Scenes are minutes apart.
 const between = 7 * time.Second
 
@@ -171,8 +196,9 @@ const between = 7 * time.Second
 func (t *teller) record(commands ...domain.Command) domain.Seq {
 	first := t.together(commands[:1]...)
 	for i := 1; i < len(commands) && t.err == nil; i++ {
-		t.clock.now = t.clock.now.Add(between)
-		t.together(commands[i])
+		if t.pass(t.clock.now.Add(between)); t.err == nil {
+			t.together(commands[i])
+		}
 	}
 	return first
 }

@@ -179,7 +179,7 @@ func story(shipped []byte) []scene {
 
 		// -- The end
 
-		{on("2026-08-31 17:00"), func(t *teller) {
+		{ending(), func(t *teller) {
 			last := by(karin, link(wouter, 77, "therapist"), "second therapist from September")
 			last.ID = theEnd
 			t.record(last)

@@ -196,6 +196,9 @@ func unlink(principal domain.Account, n int, relation domain.Relation) *domain.C
 // opening is when the ledger begins.
 func opening() time.Time { return on("2026-03-02 09:00") }
 
+// ending is when the last of it is recorded.
+func ending() time.Time { return on("2026-08-31 17:00") }
+
 // firstWeek brings in the staff, and what was in the old system.
 func (p *practice) firstWeek() []scene {
 	scenes := []scene{{on("2026-03-02 09:20"), func(t *teller) {
@@ -336,14 +339,19 @@ func (p *practice) caseloads(t *teller) []domain.Command {
 		p.second[n] = p.other(n)
 		c = append(c, by(petra, link(p.second[n], n, "therapist"), "treated by two"))
 	}
+	from, until := t.clock.now.AddDate(0, 0, 4), t.clock.now.AddDate(0, 0, 11)
 	for range 2 {
 		n := p.takeOut(&clients)
 		if p.second[n] != "" {
 			continue
 		}
-		p.standIn[n] = p.other(n)
-		stand := link(p.standIn[n], n, "therapist")
-		stand.From, stand.Until = domain.InstantOf(t.clock.now.AddDate(0, 0, 4)), domain.InstantOf(t.clock.now.AddDate(0, 0, 11))
+		who := p.other(n)
+		if until.After(ending()) { // nothing is to run out after the story
+			continue
+		}
+		p.standIn[n] = who
+		stand := link(who, n, "therapist")
+		stand.From, stand.Until = domain.InstantOf(from), domain.InstantOf(until)
 		c = append(c, by(petra, stand, "stands in for a week"))
 	}
 	n := p.takeOut(&clients)

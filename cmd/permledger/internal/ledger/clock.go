@@ -31,13 +31,6 @@ const (
 // keepTime takes notice of what is due, when it is, until the ledger stops. What fell due while nobody kept time is the
 // first that it finds.
 func (l *Ledger) keepTime() {
-	if from := l.s.o.ClockFrom; from != nil {
-		select {
-		case <-from:
-		case <-l.ctx.Done():
-			return
-		}
-	}
 	for failures := 0; ; {
 		at, some, err := l.p.NextDue()
 		now := l.Now()

@@ -20,8 +20,12 @@ type Ledger struct {
 	p    *projections.Ledger
 	w    writer
 
+	following *feeding // nil without Options.Feed
+
 	ctx    context.Context // ends with stop
 	cancel context.CancelFunc
+	live   context.Context // ends with stop or when the ledger fails
+	die    context.CancelFunc
 	done   chan struct{} // closed when the goroutines are gone
 	level  chan struct{} // closed when the projection has caught up, or can't
 
@@ -34,7 +38,11 @@ type failure struct{ err error }
 func newLedger(s *Service, log *eventstore.Log, keys *eventstore.Keys, p *projections.Ledger) *Ledger {
 	l := &Ledger{s: s, log: log, keys: keys, p: p, done: make(chan struct{}), level: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.live, l.die = context.WithCancel(l.ctx)
 	l.w = newWriter(l)
+	if s.state != nil {
+		l.following = newFeeding(l, s.state)
+	}
 	return l
 }
 
@@ -55,6 +63,12 @@ func (l *Ledger) start() {
 		if err == nil && l.s.o.Clock {
 			beside.Go(l.keepTime)
 		}
+		if err == nil && l.following != nil {
+			beside.Go(l.publish)
+			if l.following.courier != nil {
+				beside.Go(l.deliver)
+			}
+		}
 		l.w.run(news)
 		beside.Wait()
 	}()
@@ -71,6 +85,7 @@ func (l *Ledger) fail(err error) {
 	if l.broken.CompareAndSwap(nil, &failure{err}) && l.ctx.Err() == nil {
 		l.s.o.Logger.Error("the ledger stops", "org", l.log.Org(), "error", err)
 	}
+	l.die()
 }
 
 // sound is nil, or why the ledger stopped.
@@ -287,10 +302,13 @@ func (l *Ledger) Head() domain.Seq { return l.p.Position().Seq }
 func (l *Ledger) Await(ctx context.Context, after domain.Seq) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(l.ctx, cancel)()
+	defer context.AfterFunc(l.live, cancel)()
 	err := l.p.Await(ctx, after)
-	if err != nil && l.ctx.Err() != nil {
-		return l.closed()
+	if err != nil && l.live.Err() != nil {
+		if err := l.sound(); err != nil {
+			return err
+		}
+		return domain.Errorf(domain.Unavailable, "stopping", "waiting for event %d: the ledger of %s is being closed", after+1, l.Org())
 	}
 	return err
 }

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 
 	"github.com/permledger/permledger/domain"
@@ -40,8 +41,11 @@ type Options struct {
 
 	// Clock has the ledgers take notice of what begins and runs out (clock.go), while they are open. Not for whoever opens
 	// them for one question or command: a question is to record nothing.
-	Clock     bool
-	ClockFrom <-chan struct{} // not before this is closed; nil: at once
+	Clock bool
+
+	// Feed has the ledgers publish what changes, while they are open, and know who subscribed to it. Webhooks has them
+	// deliver to those who asked for that; it is for Feed's alone.
+	Feed, Webhooks bool
 
 	after func(time.Duration) <-chan time.Time // what the clock waits by, for its tests; nil: time.After
 }
@@ -51,6 +55,7 @@ type Service struct {
 	o     Options
 	store *eventstore.Store
 	db    *projections.DB
+	state jetstream.KeyValue // of feeds and subscribers; nil without Options.Feed
 
 	idMu    sync.Mutex // guards entropy
 	entropy ulid.MonotonicReader
@@ -93,6 +98,11 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	}
 	if s.db, err = projections.Open(filepath.Join(o.Data, "projection"), projections.Options{Logger: o.Logger}); err != nil {
 		return nil, errors.Join(err, s.store.Close())
+	}
+	if o.Feed {
+		if err := s.openState(ctx); err != nil {
+			return nil, errors.Join(err, s.db.Close(), s.store.Close())
+		}
 	}
 	return s, nil
 }
