@@ -17,6 +17,7 @@ import (
 
 	"github.com/permledger/permledger/cmd/permledger/internal/api"
 	"github.com/permledger/permledger/cmd/permledger/internal/ledger"
+	"github.com/permledger/permledger/cmd/permledger/internal/natsapi"
 	"github.com/permledger/permledger/domain"
 )
 
@@ -121,11 +122,23 @@ func (a *app) serve(ctx context.Context, address *net.TCPAddr, o ledger.Options)
 	base := "http://" + l.Addr().String()
 	closing, letGo := context.WithCancel(ctx)
 	defer letGo()
+	handler := api.New(api.Options{Service: service, Logger: o.Logger, Closing: closing})
 	server := &http.Server{
-		Handler:           api.New(api.Options{Service: service, Logger: o.Logger, Closing: closing}),
+		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
+	overNATS, err := natsapi.Start(natsapi.Options{Conn: service.NATS(), HTTP: inProcess{handler}, Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+		defer cancel()
+		if err := overNATS.Stop(ctx); err != nil { // what was recorded is recorded: no failure of the service's
+			o.Logger.Warn("stopping to answer over NATS", "error", err)
+		}
+	}()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	opening, stopOpening := context.WithCancel(ctx)

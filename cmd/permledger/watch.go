@@ -93,7 +93,7 @@ the cursor are not kept any more it ends with exit code 3; with --snapshot it be
 		Args:              arguments(0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w := &watching{a: a, snapshot: snapshot, once: once, cursor: after}
+			w := &watching{a: a, snapshot: snapshot, once: once, cursor: after, wait: time.After}
 			var err error
 			if w.filter, err = f.check(); err != nil {
 				return err
@@ -131,6 +131,7 @@ type watching struct {
 	s              *screen
 	filter         consumers.Filter
 	snapshot, once bool
+	wait           func(time.Duration) <-chan time.Time // before coming back
 
 	cursor string           // to go on after; "": none
 	until  consumers.Cursor // with once: where to end
@@ -176,7 +177,7 @@ func (w *watching) run(ctx context.Context) error {
 		w.lost++
 		fmt.Fprintf(w.a.err, "permledger: %s; coming back in %s\n", printable(err.Error()), wait.Round(10*time.Millisecond))
 		select {
-		case <-time.After(wait):
+		case <-w.wait(wait):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
