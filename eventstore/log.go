@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,13 +25,17 @@ type Log struct {
 	name    string // of the stream
 	created time.Time
 	stream  jetstream.Stream
+	known   atomic.Uint64 // the newest event that the server was ever heard to have
 
 	mu  sync.Mutex // one publish at a time uses msg
 	msg *message
 }
 
 func (s *Store) newLog(org domain.Org, stream jetstream.Stream) *Log {
-	return &Log{s: s, org: org, name: streamName(org), created: stream.CachedInfo().Created, stream: stream, msg: newMessage(org)}
+	info := stream.CachedInfo()
+	l := &Log{s: s, org: org, name: streamName(org), created: info.Created, stream: stream, msg: newMessage(org)}
+	l.known.Store(info.State.LastSeq)
+	return l
 }
 
 // Org is whose ledger this is.
@@ -44,7 +49,7 @@ func (l *Log) Created() time.Time { return l.created }
 func (l *Log) Exclusive() bool { return l.s.embedded() }
 
 // Head is the seq of the last event, 0 for none. Errors: Unavailable; Integrity (code "log_swapped") where the
-// stream is not the one that was opened.
+// stream is not the one that was opened, "log_truncated" where it went further before.
 func (l *Log) Head(ctx context.Context) (domain.Seq, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -59,7 +64,39 @@ func (l *Log) Head(ctx context.Context) (domain.Seq, error) {
 		return 0, domain.Errorf(domain.Integrity, "log_swapped", "the ledger of %s is another than was opened: its stream was made at %s, ours at %s", l.org,
 			info.Created.UTC().Format(time.RFC3339Nano), l.created.UTC().Format(time.RFC3339Nano))
 	}
-	return domain.Seq(info.State.LastSeq), nil
+	head := domain.Seq(info.State.LastSeq)
+	if known := l.heard(head); head < known {
+		return 0, l.truncated(head, known)
+	}
+	return head, nil
+}
+
+// givenOut asks the embedded server which seq it gave out last, by a publish that it must refuse. Where it came across
+// damage while it started it says of the stream, and believes, that it ends before the damage; but not of this. Other
+// servers may be about to give out more than they have, so an external one is not asked.
+func (l *Log) givenOut(ctx context.Context) (domain.Seq, error) {
+	const never = 1 << 62
+	_, err := l.s.js.PublishMsg(ctx, &nats.Msg{Subject: "permledger." + string(l.org) + ".event.none"}, jetstream.WithExpectLastSequence(never))
+	var refused *jetstream.APIError
+	var seq domain.Seq
+	if !errors.As(err, &refused) {
+		return 0, l.unavailable("asking for the newest seq", err)
+	}
+	if _, err := fmt.Sscanf(refused.Description, "wrong last sequence: %d", &seq); err != nil {
+		return 0, l.unavailable("asking for the newest seq", refused)
+	}
+	return seq, nil
+}
+
+// heard notes that the log goes to seq, and gives how far it is known to go. The server finds damage in a block when it
+// first reads it, and from then on says that the log ends before it: what was opened whole is short without a word.
+func (l *Log) heard(seq domain.Seq) domain.Seq {
+	for {
+		known := l.known.Load()
+		if uint64(seq) <= known || l.known.CompareAndSwap(known, uint64(seq)) {
+			return max(seq, domain.Seq(known))
+		}
+	}
 }
 
 // Entry is a recorded event: its place, its id and its stored bytes.

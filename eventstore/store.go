@@ -239,6 +239,13 @@ func (s *Store) Ready(ctx context.Context) error {
 	if _, err := s.js.AccountInfo(ctx); err != nil {
 		return domain.Errorf(domain.Unavailable, "log_unavailable", "the log at %s does not answer: %v", s.where(), err)
 	}
+	if s.embedded() {
+		// A stream that could not be written once, e.g. where the disk was full, takes nothing any more and leaves whoever
+		// publishes without an answer, until the server starts again. Only its health tells.
+		if h := s.srv.Healthz(&server.HealthzOptions{}); h.Status != "ok" {
+			return domain.Errorf(domain.Unavailable, "log_unavailable", "the log in %s can't be written: %s; see that the disk is healthy and has room, and start again", s.opts.Dir, h.Error)
+		}
+	}
 	return nil
 }
 
@@ -289,7 +296,15 @@ func (s *Store) Open(ctx context.Context, org domain.Org) (*Log, error) {
 	if err := checkStream(org, info); err != nil {
 		return nil, err
 	}
-	return s.newLog(org, stream), nil
+	l := s.newLog(org, stream)
+	if s.embedded() {
+		given, err := l.givenOut(ctx)
+		if err != nil {
+			return nil, err
+		}
+		l.heard(given)
+	}
+	return l, nil
 }
 
 func (s *Store) create(ctx context.Context, org domain.Org, metadata map[string]string) (*Log, error) {

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -33,12 +34,19 @@ type Options struct {
 	CacheBytes int64        // for blocks of the database, all organisations together; 0: 128 MiB
 	FS         vfs.FS       // the file system; nil: the machine's
 	Logger     *slog.Logger // for what the database does behind everybody's back; nil: slog.Default()
+
+	// Beside is for one that is built beside the live one and thrown away: it has no write-ahead log, so that a crash takes
+	// it back to what was last flushed, which is a prefix too, and a full disk can't end the process by it.
+	Beside bool
 }
 
 // DB is an open database of projections. Its methods may be called by any goroutine.
 type DB struct {
-	pebble *pebble.DB
-	lock   *pebble.Lock
+	pebble  *pebble.DB
+	lock    *pebble.Lock
+	dir     string
+	fs      vfs.FS
+	options *pebble.Options // with every default: what tables are written and read by
 
 	mu      sync.Mutex // guards ledgers
 	ledgers map[domain.Org]*Ledger
@@ -51,7 +59,9 @@ const (
 	// memTables of it at most: one is written, one flushed, one still read by an iterator.
 	memTableBytes = 32 << 20
 	memTables     = 3
-	bloomBits     = 10 // per prefix: about one lookup in a hundred of what never was reads a block in vain
+	// besideMemTableBytes is the same for a database that is built beside: a crash takes back no more than a few of it.
+	besideMemTableBytes = 16 << 20
+	bloomBits           = 10 // per prefix: about one lookup in a hundred of what never was reads a block in vain
 )
 
 // Open opens the database in dir and makes both where there is none. It fails with domain.Unreachable, code in_use,
@@ -75,14 +85,20 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	// Pebble takes memtables off the cache. They come on top here: a cache that they fill reads every block and filter from
 	// its file again, and each lookup costs a hundred times as much.
-	cache := pebble.NewCache(o.CacheBytes + memTables*memTableBytes)
+	memTable := int64(memTableBytes)
+	if o.Beside {
+		memTable = besideMemTableBytes
+	}
+	cache := pebble.NewCache(o.CacheBytes + memTables*memTable)
 	defer cache.Unref() // the database holds it from here on
-	p, err := pebble.Open(dir, pebbleOptions(o, cache, lock))
+	options := pebbleOptions(o, cache, lock)
+	options.EnsureDefaults()
+	p, err := pebble.Open(dir, options)
 	if err != nil {
 		lock.Close()
 		return nil, openFailure(dir, err)
 	}
-	return &DB{pebble: p, lock: lock, ledgers: make(map[domain.Org]*Ledger)}, nil
+	return &DB{pebble: p, lock: lock, dir: dir, fs: o.FS, options: options, ledgers: make(map[domain.Org]*Ledger)}, nil
 }
 
 func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Options {
@@ -95,6 +111,7 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Op
 		Logger:                logger{o.Logger},
 		MemTableSize:          memTableBytes,
 		L0CompactionThreshold: 8,
+		DisableWAL:            o.Beside,
 		// Lookups go all over the keys: with few large tables and one block of index for each, the next one is likelier to
 		// find the table open, and reads one block less. The levels below have larger ones yet.
 		TargetFileSizes: [7]int64{16 << 20},
@@ -102,6 +119,11 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Op
 	for i := range p.Levels {
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
 		p.Levels[i].IndexBlockSize = 256 << 10
+	}
+	if o.Beside {
+		// What was flushed is merged seldom: it is all read once more, and written to tables of its own, when it is compared.
+		p.L0CompactionThreshold, p.L0StopWritesThreshold = 32, 1000
+		p.MemTableSize = besideMemTableBytes // there is the live database's memory as well
 	}
 	// The values of a fact's older versions would lie in blocks of their own, which suits who reads the newest only.
 	p.Experimental.EnableValueBlocks = func() bool { return false }
@@ -126,6 +148,9 @@ func (db *DB) Tidy(ctx context.Context) error {
 	return nil
 }
 
+// Metrics are the database's own figures, of all organisations together.
+func (db *DB) Metrics() *pebble.Metrics { return db.pebble.Metrics() }
+
 // Close closes the database. Every View must have been closed and every Head be at rest. What was committed is kept.
 func (db *DB) Close() error {
 	db.mu.Lock()
@@ -133,7 +158,11 @@ func (db *DB) Close() error {
 	for _, l := range db.ledgers {
 		l.head.rest()
 	}
-	err := db.pebble.Close()
+	var err error
+	if db.options.DisableWAL { // nothing else would keep what is in memory
+		err = db.pebble.Flush()
+	}
+	err = errors.Join(err, db.pebble.Close())
 	return errors.Join(err, db.lock.Close())
 }
 
@@ -189,14 +218,20 @@ func openFailure(dir string, err error) error {
 		return domain.Errorf(domain.Unreachable, "projections_unreachable", "open the projections in %s: %v", dir, err)
 	}
 	return domain.Errorf(domain.Integrity, "projections_damaged",
-		"open the projections in %s: %v: rebuild them from the log", dir, err)
+		"open the projections in %s: %s: rebuild them from the log", dir, oneLine(err))
 }
 
 // failure tells what a read or write of the database ran into.
 func failure(org domain.Org, attempt string, err error) error {
 	if errors.Is(err, errDamaged) || pebble.IsCorruptionError(err) {
 		return domain.Errorf(domain.Integrity, "projections_damaged",
-			"projections of %s: %s: %v: rebuild them from the log", org, attempt, err)
+			"projections of %s: %s: %s: rebuild them from the log", org, attempt, oneLine(err))
 	}
 	return domain.Errorf(domain.Unreachable, "projections_unreachable", "projections of %s: %s: %v", org, attempt, err)
+}
+
+// oneLine gives an error's text without the details that Pebble puts on lines of their own.
+func oneLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }

@@ -266,6 +266,7 @@ func (h *Head) Commit(upTo domain.Seq) error {
 	if err := w.batch.Commit(pebble.NoSync); err != nil {
 		return failure(h.l.org, "commit", err)
 	}
+	h.l.tail.keep(w.batch)
 	h.l.state.Store(&next)
 	h.l.commitHappened()
 	h.l.announce(committed)

@@ -107,12 +107,17 @@ type bar struct {
 
 // progressBar begins a bar of total bytes; 0 is not known.
 func (a *app) progressBar(message string, total int64) *bar {
+	return a.unitBar(message, total, progress.UnitsBytes)
+}
+
+// unitBar begins a bar of total units; 0 is not known.
+func (a *app) unitBar(message string, total int64, units progress.Units) *bar {
 	width, ok := terminal(a.err)
 	if !ok || a.global.json {
 		return &bar{}
 	}
 	b := &bar{writer: progress.NewWriter(), done: make(chan struct{})}
-	b.tracker = &progress.Tracker{Message: message, Total: total, Units: progress.UnitsBytes}
+	b.tracker = &progress.Tracker{Message: message, Total: total, Units: units}
 	style := progress.StyleDefault
 	if a.global.colours() {
 		style.Colors.Tracker = text.Colors{text.FgCyan}

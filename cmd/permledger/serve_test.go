@@ -42,9 +42,9 @@ type served struct {
 }
 
 // serves starts a service on a free port and waits until it says where it is.
-func serves(t *testing.T, data string) *served {
+func serves(t *testing.T, data string, flags ...string) *served {
 	t.Helper()
-	cmd := permledger("serve", "--data", data, "--listen", "127.0.0.1:0", "--json")
+	cmd := permledger(append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--json"}, flags...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -36,6 +36,12 @@ type Options struct {
 	// Closing ends when the server is about to stop: whoever follows the feed is then let go, because such a request never
 	// ends by itself. nil: never.
 	Closing context.Context
+	// Patience is how long a request waits for a ledger that is catching up with its log; one that has not caught up by then is
+	// told how far it is. 0: as long as whoever asks.
+	Patience time.Duration
+	// Observer is told of each request; nil: nobody. Metrics answers GET /metrics; nil: there is nothing at that path.
+	Observer Observer
+	Metrics  http.Handler
 
 	after    func(time.Duration, func()) (stop func() bool) // what followers are looked after by, for tests; nil: time.AfterFunc
 	takeWait time.Duration                                  // how long one may take nothing, for tests; 0: takeWait
@@ -43,7 +49,7 @@ type Options struct {
 
 // New gives the handler of every path of the contract.
 func New(o Options) http.Handler {
-	s := &server{service: o.Service, logger: o.Logger, baseURL: strings.TrimSuffix(o.BaseURL, "/"), closing: o.Closing,
+	s := &server{service: o.Service, logger: o.Logger, baseURL: strings.TrimSuffix(o.BaseURL, "/"), closing: o.Closing, patience: o.Patience, observer: o.Observer,
 		after: o.after, takeWait: cmp.Or(o.takeWait, takeWait), mux: http.NewServeMux()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
@@ -55,7 +61,14 @@ func New(o Options) http.Handler {
 		s.after = func(d time.Duration, do func()) func() bool { return time.AfterFunc(d, do).Stop }
 	}
 	allowed := make(map[string][]string)
-	for _, r := range s.routes() {
+	routes := s.routes()
+	if o.Metrics != nil {
+		routes = append(routes, route{http.MethodGet, "/metrics", func(w http.ResponseWriter, r *http.Request) error {
+			o.Metrics.ServeHTTP(w, r)
+			return nil
+		}})
+	}
+	for _, r := range routes {
 		s.mux.Handle(r.method+" "+r.path, s.endpoint(r.do))
 		allowed[r.path] = append(allowed[r.path], r.method)
 	}
@@ -77,6 +90,8 @@ type server struct {
 	logger   *slog.Logger
 	baseURL  string
 	closing  context.Context
+	patience time.Duration
+	observer Observer // or nil
 	after    func(time.Duration, func()) (stop func() bool)
 	takeWait time.Duration
 	mux      *http.ServeMux
@@ -94,6 +109,11 @@ func (s *server) routes() []route {
 	return []route{
 		{http.MethodGet, "/livez", s.livez},
 		{http.MethodGet, "/readyz", s.readyz},
+		{http.MethodGet, "/admin/status", s.status},
+		{http.MethodGet, "/admin/doctor", s.doctor},
+		{http.MethodGet, "/admin/rebuild", s.rebuilding},
+		{http.MethodPost, "/admin/rebuild", s.rebuild},
+		{http.MethodGet, "/admin/verify", s.verify},
 		{http.MethodGet, "/orgs", s.orgs},
 		{http.MethodPost, "/orgs/{org}/commands", s.commands},
 		{http.MethodGet, "/orgs/{org}/check", s.check},
@@ -111,6 +131,7 @@ func (s *server) routes() []route {
 		{http.MethodGet, "/orgs/{org}/roles", s.roles},
 		{http.MethodGet, "/orgs/{org}/history", s.history},
 		{http.MethodGet, "/orgs/{org}/events", s.events},
+		{http.MethodGet, "/orgs/{org}/export", s.export},
 		{http.MethodGet, "/orgs/{org}/catalogue", s.catalogue},
 		{http.MethodGet, "/orgs/{org}/changes", s.changes},
 		{http.MethodGet, "/orgs/{org}/feed", s.feed},
@@ -122,6 +143,7 @@ func (s *server) routes() []route {
 		{http.MethodPost, "/orgs/{org}/subscribers/{name}/ack", s.acknowledge},
 		{http.MethodPost, "/orgs/{org}/subscribers/{name}/enable", s.enableSubscriber},
 		{http.MethodPost, "/orgs/{org}/subscribers/{name}/disable", s.disableSubscriber},
+		{http.MethodGet, "/admin/backup", s.backup},
 		{http.MethodGet, "/asyncapi.json", s.asyncAPI},
 		{http.MethodPost, "/orgs/{org}/access/v1/evaluation", s.evaluation},
 		{http.MethodPost, "/orgs/{org}/access/v1/evaluations", s.evaluations},
@@ -152,6 +174,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store") // what was true a moment ago may not be served as an answer
 	h.Set("X-Content-Type-Options", "nosniff")
 	t := &tracked{ResponseWriter: w, status: http.StatusOK}
+	end := func(string, int) {}
+	if s.observer != nil {
+		var ctx context.Context
+		ctx, end = s.observer.Begin(r, id)
+		r = r.WithContext(ctx)
+	}
 	defer func() {
 		cut := s.recovered(recover(), t, id)
 		_, path, ok := strings.Cut(r.Pattern, " ")
@@ -159,6 +187,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			path = r.Pattern
 		}
 		s.logger.Info("request", "method", clip(r.Method), "path", path, "status", t.status, "duration", time.Since(start), "request_id", id)
+		end(r.Pattern, t.status)
 		if cut {
 			panic(http.ErrAbortHandler)
 		}
@@ -220,6 +249,9 @@ func (s *server) endpoint(d do) http.Handler {
 		if err == nil {
 			return
 		}
+		if org, e := domain.ParseOrg(r.PathValue("org")); e == nil {
+			s.service.Damaged(org, err) // what one question ran into, the next must not answer over
+		}
 		id := w.Header().Get(requestIDHeader)
 		p := problemOf(err, id)
 		sent := w.(*tracked).sent
@@ -239,7 +271,13 @@ func (s *server) ledger(r *http.Request) (*ledger.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.service.Ledger(r.Context(), org)
+	ctx := r.Context()
+	if s.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.patience)
+		defer cancel()
+	}
+	return s.service.Ledger(ctx, org)
 }
 
 func (s *server) livez(w http.ResponseWriter, _ *http.Request) error {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/permledger/permledger/cmd/permledger/internal/runbook"
 	"github.com/permledger/permledger/domain"
 )
 
@@ -36,6 +37,8 @@ type problem struct {
 	// Failure tells apart what shares a status: 503 is the log's, the projection's that is behind, or of a damaged ledger.
 	Failure   domain.Failure `json:"failure,omitempty"`
 	RequestID string         `json:"request_id,omitempty"` // of an internal error: what to look for in the log
+	// Runbook is the page under deploy/runbooks that tells the operator what to do.
+	Runbook string `json:"runbook,omitempty"`
 }
 
 func newProblem(status int, code, detail string) problem {
@@ -65,11 +68,11 @@ func problemOf(err error, requestID string) problem {
 	switch {
 	case errors.As(err, &r):
 		p := newProblem(r.status, r.code, r.detail)
-		p.Failure = r.failure
+		p.Failure, p.Runbook = r.failure, runbook.Of(r.failure, r.code)
 		return p
 	case errors.As(err, &e) && statuses[e.Failure] != 0:
 		p := newProblem(statuses[e.Failure], e.Code, err.Error())
-		p.Failure = e.Failure
+		p.Failure, p.Runbook = e.Failure, runbook.For(err)
 		return p
 	case errors.As(err, &size):
 		return newProblem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than %d bytes; send it in parts", size.Limit))

@@ -72,7 +72,7 @@ func tryAfter(failures int) time.Duration {
 
 // notice has the writer take notice of what is due, of as much as goes into one batch, and waits until that is recorded.
 func (l *Ledger) notice() error {
-	j := &job{notices: true, done: make(chan struct{})}
+	j := &job{notices: true, done: make(chan struct{}), steps: Steps{Asked: time.Now()}}
 	select {
 	case l.w.jobs <- j:
 	case <-l.ctx.Done():
@@ -80,6 +80,7 @@ func (l *Ledger) notice() error {
 	}
 	select {
 	case <-j.done:
+		l.observe(l.ctx, j, j.err)
 		return j.err
 	case <-l.ctx.Done(): // the writer finishes what it has begun, or leaves it: the next clock finds what is left
 		return l.closed()

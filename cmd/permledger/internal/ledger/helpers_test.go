@@ -69,6 +69,9 @@ func TestMain(m *testing.M) {
 		if os.Getenv(childRound) == keptBy {
 			run = func(data, _ string) error { return keepTimeIn(data) }
 		}
+		if os.Getenv(childRound) == rebuiltBy {
+			run = func(data, _ string) error { return rebuildIn(data) }
+		}
 		if err := run(dir, os.Getenv(childRound)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -98,6 +101,9 @@ func rounds(n int) int {
 // openService opens a service. Close it.
 func openService(t testing.TB, o Options) *Service {
 	t.Helper()
+	if elsewhere != nil && o.NATS.URL == "" {
+		o.NATS, o.Relaxed = *elsewhere, false
+	}
 	s, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatalf("opening %s: %v", o.Data, err)
@@ -391,6 +397,9 @@ type remote struct {
 
 func startRemote(t testing.TB) *remote {
 	r := &remote{t: t, dir: t.TempDir(), port: -1}
+	if elsewhere != nil { // there is a server
+		return r
+	}
 	r.start()
 	t.Cleanup(r.stop)
 	return r
@@ -419,6 +428,9 @@ func (r *remote) stop() {
 
 // options are those of a service on the server, with a data directory of its own.
 func (r *remote) options() Options {
+	if elsewhere != nil {
+		return Options{Data: r.t.TempDir(), Create: true, NATS: *elsewhere}
+	}
 	return Options{Data: r.t.TempDir(), Create: true, NATS: eventstore.Options{URL: fmt.Sprintf("nats://ledger:secret@127.0.0.1:%d", r.port)}}
 }
 

@@ -8,6 +8,7 @@ package ledger
 // A Service holds the ledgers of one data directory or one NATS server: opening, finding and making them.
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -24,6 +25,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 
+	"github.com/permledger/permledger/cmd/permledger/internal/runbook"
 	"github.com/permledger/permledger/domain"
 	"github.com/permledger/permledger/eventstore"
 	"github.com/permledger/permledger/projections"
@@ -47,6 +49,8 @@ type Options struct {
 	// deliver to those who asked for that; it is for Feed's alone.
 	Feed, Webhooks bool
 
+	Observer Observer // nil: nobody is told
+
 	after func(time.Duration) <-chan time.Time // what the clock waits by, for its tests; nil: time.After
 }
 
@@ -56,6 +60,9 @@ type Service struct {
 	store *eventstore.Store
 	db    *projections.DB
 	state jetstream.KeyValue // of feeds and subscribers; nil without Options.Feed
+	began time.Time          // when it was opened
+
+	rebuilds rebuilds
 
 	idMu    sync.Mutex // guards entropy
 	entropy ulid.MonotonicReader
@@ -74,6 +81,9 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if o.after == nil {
 		o.after = time.After
 	}
+	if o.Observer == nil {
+		o.Observer = unobserved{}
+	}
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
@@ -86,7 +96,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if err := checkData(o); err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, ledgers: make(map[domain.Org]*Ledger), entropy: ulid.Monotonic(o.Random, 0)}
+	s := &Service{o: o, ledgers: make(map[domain.Org]*Ledger), entropy: ulid.Monotonic(o.Random, 0), began: time.Now()}
 	log := o.NATS
 	log.Relaxed, log.Logger, log.Rand = o.Relaxed, o.Logger, o.Random
 	if log.URL == "" {
@@ -96,7 +106,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if s.store, err = eventstore.Open(ctx, log); err != nil {
 		return nil, err
 	}
-	if s.db, err = projections.Open(filepath.Join(o.Data, "projection"), projections.Options{Logger: o.Logger}); err != nil {
+	if s.db, err = projections.Open(projectionDir(o.Data), projections.Options{Logger: o.Logger}); err != nil {
 		return nil, errors.Join(err, s.store.Close())
 	}
 	if o.Feed {
@@ -106,6 +116,8 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	}
 	return s, nil
 }
+
+func projectionDir(data string) string { return filepath.Join(data, "projection") }
 
 // checkData refuses, unless the directory may be made, one that is not there or holds no ledgers: a slip of the pen
 // must not leave an empty ledger behind.
@@ -132,6 +144,7 @@ func checkData(o Options) error {
 
 // Close finishes what was acknowledged and closes everything. Commands that still wait get Unavailable.
 func (s *Service) Close() error {
+	s.rebuilds.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.ledgers {
@@ -203,9 +216,10 @@ func (s *Service) start(ctx context.Context, log *eventstore.Log) (*Ledger, erro
 	return l, nil
 }
 
-// OpenAll opens every ledger and waits until all have caught up with their logs. Until then Ready says how far.
+// OpenAll opens every ledger and waits until all have caught up with their logs. Until then Ready says how far. Its error is
+// Integrity where a ledger is damaged; that one answers nothing, and all others are open.
 func (s *Service) OpenAll(ctx context.Context) error {
-	err := s.openAll(ctx)
+	err := s.openAllPatiently(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened, s.failed = true, err
@@ -217,17 +231,48 @@ func (s *Service) openAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var damaged error // of the first that is: the others are opened all the same
+	var sound []domain.Org
 	for _, org := range orgs {
-		if _, err := s.ledger(ctx, org); err != nil {
+		switch _, err := s.ledger(ctx, org); {
+		case isFailure(err, domain.Integrity):
+			s.o.Logger.Error("the ledger is not opened", "org", org, "error", err, "runbook", runbook.For(err))
+			damaged = cmp.Or(damaged, fmt.Errorf("ledger of %s: %w", org, err))
+		case err != nil:
+			return fmt.Errorf("ledger of %s: %w", org, err)
+		default:
+			sound = append(sound, org)
+		}
+	}
+	for _, org := range sound {
+		switch _, err := s.Ledger(ctx, org); {
+		case isFailure(err, domain.Integrity): // it has told the log by itself
+			damaged = cmp.Or(damaged, fmt.Errorf("ledger of %s: %w", org, err))
+		case err != nil:
 			return fmt.Errorf("ledger of %s: %w", org, err)
 		}
 	}
-	for _, org := range orgs {
-		if _, err := s.Ledger(ctx, org); err != nil {
-			return fmt.Errorf("ledger of %s: %w", org, err)
-		}
+	return damaged
+}
+
+// Damaged takes notice of what reading for an answer ran into: a log or a projection that is not what it was stops the
+// organisation's ledger, as it would if the ledger had come across it by itself. Anything else is only the answer's.
+func (s *Service) Damaged(org domain.Org, err error) {
+	if !isFailure(err, domain.Integrity) || !stops[runbook.For(err)] {
+		return
 	}
-	return nil
+	s.mu.Lock()
+	l := s.ledgers[org]
+	s.mu.Unlock()
+	if l != nil {
+		l.fail(err)
+	}
+}
+
+// stops has the pages of what a ledger stops for. A key, a subscriber or the feed that is damaged is no reason to.
+var stops = map[string]bool{
+	"log-truncated": true, "log-forked": true, "log-swapped": true, "log-gap": true, "log-settings": true,
+	"unreadable-event": true, "projection-damaged": true,
 }
 
 // Tidy makes questions quicker after much was written: see projections.DB.Tidy. It may go on while everything else does,

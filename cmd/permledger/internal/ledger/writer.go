@@ -36,6 +36,9 @@ const (
 	window = 128
 	// waiting is how many commands may wait for a place in the flight before callers wait to be let in.
 	waiting = 1024
+	// turnWait is how long a command may have waited for its turn; a later one is refused, with nothing recorded. A log
+	// that does not answer holds each turn up for half a minute, and without this bound callers would wait for the sum.
+	turnWait = 10 * time.Second
 	// maxAttempts bounds how often a job is decided again because the log had moved on, so that a log which says so for
 	// no reason is reported and not asked for ever.
 	maxAttempts = 1000
@@ -56,7 +59,14 @@ func (l *Ledger) Record(ctx context.Context, commands []domain.Command) (Recorde
 	if len(commands) == 0 {
 		return Recorded{}, domain.Errorf(domain.Malformed, "no_command", "recording: no command given")
 	}
-	j := &job{commands: commands, done: make(chan struct{})}
+	j := &job{commands: commands, done: make(chan struct{}), steps: Steps{Asked: time.Now()}}
+	recorded, err := l.hand(ctx, j)
+	l.observe(ctx, j, err)
+	return recorded, err
+}
+
+// hand has the writer do a job, and waits for what becomes of it.
+func (l *Ledger) hand(ctx context.Context, j *job) (Recorded, error) {
 	select {
 	case l.w.jobs <- j:
 	case <-ctx.Done():
@@ -86,7 +96,11 @@ type job struct {
 	commands []domain.Command
 	notices  bool             // it is the clock's: there are no commands, but what is due (clock.go)
 	ids      []domain.EventID // drawn once: deciding again after a lost answer must make the same events
+	unlock   *unlocking       // it is an operator's: there are no commands (unlock.go)
+	turn     func() error     // it is nobody's command: to be run when nothing is staged or in flight (Ledger.turn)
 	attempts int
+	steps    Steps
+	events   int // recorded by it
 	done     chan struct{}
 	recorded Recorded
 	err      error
@@ -134,6 +148,10 @@ func (w *writer) run(news <-chan domain.Seq) {
 		}
 		select {
 		case j := <-jobs:
+			if !j.steps.Asked.IsZero() && time.Since(j.steps.Asked) > turnWait {
+				j.answer(Recorded{}, domain.Errorf(domain.Unavailable, "busy", "recording: the ledger of %s did not get to it within %s; nothing was recorded", w.l.Org(), turnWait))
+				continue
+			}
 			w.take(j)
 		case <-front:
 			w.land()
@@ -198,6 +216,11 @@ func (w *writer) others() (again <-chan time.Time) {
 
 // take decides a job and sends what follows on its way.
 func (w *writer) take(j *job) {
+	if j.turn != nil { // also where the ledger has stopped: it may be what brings it back
+		w.drain()
+		j.answer(Recorded{}, j.turn())
+		return
+	}
 	if err := w.l.sound(); err != nil {
 		j.answer(Recorded{}, err)
 		return
@@ -293,6 +316,10 @@ func (w *writer) notSent(f *flight, err error) {
 // decide decides a job on the Head and stages what follows. A refusal stages nothing.
 func (w *writer) decide(j *job) *flight {
 	j.attempts++
+	if j.attempts == 1 {
+		j.steps.Taken = time.Now()
+	}
+	defer func() { j.steps.Decided = time.Now() }()
 	f := &flight{job: j}
 	head := w.l.p.Head()
 	before := head.KnownAt()
@@ -307,6 +334,9 @@ func (w *writer) decide(j *job) *flight {
 	}
 	if j.notices {
 		f.err = w.decideNotices(f, now, newID)
+	}
+	if j.unlock != nil {
+		f.err = w.decideUnlock(f, j.unlock, now, newID)
 	}
 	for i, c := range j.commands {
 		if err := w.decideOne(f, c, now, newID); err != nil {
@@ -427,14 +457,22 @@ func (w *writer) land() {
 		}
 		landed = append(landed, f.events...)
 	}
+	acknowledged := time.Now()
 	if err := w.commit(landed); err != nil {
 		w.l.fail(err)
 		w.failed(err)
 		return
 	}
+	applied := time.Now()
 	seq := w.l.p.Position().Seq
 	for _, f := range w.flight[:n] {
+		if len(f.events) > 0 {
+			f.job.events, f.job.steps.Acknowledged, f.job.steps.Applied = len(f.events), acknowledged, applied
+		}
 		f.job.answer(Recorded{f.answer, seq}, f.err)
+	}
+	if len(landed) > 0 {
+		w.l.s.o.Observer.Committed(len(landed), applied.Sub(acknowledged))
 	}
 	w.flight = append(w.flight[:0], w.flight[n:]...)
 }
@@ -478,6 +516,7 @@ func (w *writer) failed(cause error) {
 			for i, e := range f.events {
 				e.Seq = found[f.events[0].ID] + domain.Seq(i)
 			}
+			f.job.events, f.job.steps.Applied = len(f.events), time.Now() // when the log took it is not known
 			f.job.answer(Recorded{f.answer, seq}, nil)
 		case eventstore.Moved(cause) && f.job.attempts < maxAttempts:
 			w.take(f.job)
