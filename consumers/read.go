@@ -32,7 +32,7 @@ const (
 	tailStart = 1_024
 
 	// tailWindow is how many messages the server may send ahead of what the tail took.
-	tailWindow = 2_048
+	tailWindow = 512
 
 	// readAtOnce is how many messages a reader behind the ring asks for at once.
 	readAtOnce = 512
@@ -285,11 +285,15 @@ func (r *ring) newest() (here, published uint64) {
 // session publishes again what is missing.
 func (f *Feed) tail(ctx context.Context, s *stream) error {
 	here, _ := f.ring.newest()
-	c, err := s.js.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:       here + 1,
-		InactiveThreshold: time.Minute, // of a consumer that a killed process left
-		MaxResetAttempts:  1,           // its own retries do not end with our context: we retry ourselves
+	var c jetstream.Consumer
+	err := f.inTurn(ctx, func() (err error) {
+		c, err = s.js.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+			DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+			OptStartSeq:       here + 1,
+			InactiveThreshold: time.Minute, // of a consumer that a killed process left
+			MaxResetAttempts:  1,           // its own retries do not end with our context: we retry ourselves
+		})
+		return err
 	})
 	if err != nil {
 		return f.unavailable("following its stream", err)

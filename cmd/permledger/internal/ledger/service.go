@@ -56,6 +56,7 @@ type Service struct {
 	store *eventstore.Store
 	db    *projections.DB
 	state jetstream.KeyValue // of feeds and subscribers; nil without Options.Feed
+	turns chan struct{}      // of the feeds; see feed.go
 
 	idMu    sync.Mutex // guards entropy
 	entropy ulid.MonotonicReader
@@ -86,7 +87,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if err := checkData(o); err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, ledgers: make(map[domain.Org]*Ledger), entropy: ulid.Monotonic(o.Random, 0)}
+	s := &Service{o: o, ledgers: make(map[domain.Org]*Ledger), entropy: ulid.Monotonic(o.Random, 0), turns: make(chan struct{}, turns)}
 	log := o.NATS
 	log.Relaxed, log.Logger, log.Rand = o.Relaxed, o.Logger, o.Random
 	if log.URL == "" {
