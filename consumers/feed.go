@@ -25,6 +25,9 @@ type FeedOptions struct {
 	State    jetstream.KeyValue // see OpenState
 	Replicas int                // copies of the stream: 1 or more
 	Logger   *slog.Logger       // nil: silent
+	// Turns is shared by the feeds of a server, which begin all at once: as many of them as it has room for find or make their
+	// streams at a time, and the others wait, so that the server's answers to everybody else do not. nil: any number.
+	Turns chan struct{}
 }
 
 // Retention says how long changes are kept.
@@ -127,7 +130,8 @@ func lasting(err error) bool {
 
 // session is one go at it: find the stream, then publish and read until either fails. It calls well once all is going.
 func (f *Feed) session(ctx context.Context, well func()) error {
-	s, err := f.establish(ctx)
+	var s *stream
+	err := f.inTurn(ctx, func() (err error) { s, err = f.establish(ctx); return err })
 	if err != nil {
 		return err
 	}
@@ -145,6 +149,19 @@ func (f *Feed) session(ctx context.Context, well func()) error {
 	cancel(nil)
 	<-tail
 	return err
+}
+
+// inTurn does what asks much of the server when it is our turn.
+func (f *Feed) inTurn(ctx context.Context, do func() error) error {
+	if f.o.Turns != nil {
+		select {
+		case f.o.Turns <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-f.o.Turns }()
+	}
+	return do()
 }
 
 // Mark names the log that the feed's cursors are of.

@@ -554,6 +554,28 @@ func TestFollowComesBack(t *testing.T) {
 	})
 }
 
+// What net/http says of a connection that fails names the whole URL, and so whom it is about: that is not logged.
+func TestFollowLogsNoURL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ctx, cancel := context.WithCancel(context.Background())
+		refuse := roundTripper(func(*http.Request) (*http.Response, error) {
+			if log.Len() > 0 {
+				cancel()
+			}
+			return nil, errors.New("connection refused")
+		})
+		o := FollowOptions{URL: "http://ledger.test", Org: "acme", Filter: Filter{About: "client:c1"}, Client: &http.Client{Transport: refuse}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		if err := Follow(ctx, o, newKeeper()); err != nil || !strings.Contains(log.String(), `"connection refused"`) || strings.Contains(log.String(), "c1") {
+			t.Errorf("got %v, log %s, want why it tries again, and no account", err, &log)
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // A connection on which nothing comes is given up; one with heartbeats is not, nor one whose handler takes its time.
 func TestFollowSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -32,15 +32,19 @@ const (
 	tailStart = 1_024
 
 	// tailWindow is how many messages the server may send ahead of what the tail took.
-	tailWindow = 2_048
+	tailWindow = 512
 
 	// readAtOnce is how many messages a reader behind the ring asks for at once.
 	readAtOnce = 512
 
 	// idleCheck is how often the tail looks whether its connection is the same when no change comes, and placeCheck after
 	// how many of these whether the stream ends where it should.
-	idleCheck  = 2 * time.Second
-	placeCheck = 15
+	idleCheck  = 5 * time.Second
+	placeCheck = 6
+	// heartbeat is how often a server with nothing to send says that it is there. Where two are missing the tail begins anew:
+	// its consumer may have gone with a server that it had no connection to, or its asking got lost. Two are shorter than
+	// idleCheck, because each look begins the wait for them anew.
+	heartbeat = 2 * time.Second
 
 	// checkpointPause is between two moments at which readers are woken for the position alone: each wakes them all.
 	checkpointPause = 50 * time.Millisecond
@@ -285,16 +289,20 @@ func (r *ring) newest() (here, published uint64) {
 // session publishes again what is missing.
 func (f *Feed) tail(ctx context.Context, s *stream) error {
 	here, _ := f.ring.newest()
-	c, err := s.js.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:       here + 1,
-		InactiveThreshold: time.Minute, // of a consumer that a killed process left
-		MaxResetAttempts:  1,           // its own retries do not end with our context: we retry ourselves
+	var c jetstream.Consumer
+	err := f.inTurn(ctx, func() (err error) {
+		c, err = s.js.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+			DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+			OptStartSeq:       here + 1,
+			InactiveThreshold: time.Minute, // of a consumer that a killed process left
+			MaxResetAttempts:  1,           // its own retries do not end with our context: we retry ourselves
+		})
+		return err
 	})
 	if err != nil {
 		return f.unavailable("following its stream", err)
 	}
-	ms, err := c.Messages(jetstream.PullMaxMessages(tailWindow))
+	ms, err := c.Messages(jetstream.PullMaxMessages(tailWindow), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return f.unavailable("following its stream", err)
 	}
@@ -306,15 +314,16 @@ func (f *Feed) tail(ctx context.Context, s *stream) error {
 			_ = s.js.DeleteConsumer(ctx, info.Name) // it goes by itself if this fails
 		}
 	}()
+	missed := uint64(0) // a message that was in the stream at the last look, and had not come
 	for idle := 1; ; idle++ {
 		got, err := f.take(ctx, s, ms)
 		switch {
 		case err != nil:
 			return err
 		case got:
-			idle = 1
+			idle, missed = 1, 0
 		}
-		if err := f.inPlace(ctx, s, idle%placeCheck == 0); err != nil {
+		if missed, err = f.inPlace(ctx, s, missed, idle%placeCheck == 0); err != nil {
 			return err
 		}
 	}
@@ -329,7 +338,7 @@ func (f *Feed) take(ctx context.Context, s *stream, ms jetstream.MessagesContext
 		switch {
 		case ctx.Err() != nil:
 			return got, ctx.Err()
-		case errors.Is(err, context.DeadlineExceeded):
+		case err != nil && period.Err() != nil: // any other end of time is the client's own, who found no consumer in it
 			return got, nil
 		case err != nil:
 			return got, f.unavailable("following its stream", err)
@@ -357,24 +366,32 @@ func (f *Feed) sameConnection(s *stream) error {
 	return nil
 }
 
-// inPlace checks, where nothing came for a while, that nothing should have come.
-func (f *Feed) inPlace(ctx context.Context, s *stream, look bool) error {
+// inPlace checks, where nothing came for a while, that nothing should have come, and gives a message that should: where
+// that one has not come by the next look, missed, none will come any more.
+func (f *Feed) inPlace(ctx context.Context, s *stream, missed uint64, look bool) (uint64, error) {
 	if err := f.sameConnection(s); err != nil {
-		return err
+		return 0, err
 	}
 	here, published := f.ring.newest()
+	if missed > here {
+		return 0, f.unavailable("following its stream", fmt.Errorf("message %d is in it and does not come", here+1))
+	}
 	if !look && here >= published {
-		return nil
+		return 0, nil
 	}
 	info, err := s.js.Info(ctx)
 	if err != nil {
-		return f.unavailable("looking at its stream", err)
+		return 0, f.unavailable("looking at its stream", err)
 	}
 	// Messages that came while we asked are no sign of anything: they are above.
-	if now, _ := f.ring.newest(); !info.Created.Equal(s.made) || info.State.LastSeq < here || info.State.FirstSeq > now+1 {
-		return f.unavailable("following its stream", fmt.Errorf("it ends at message %d, and %d was the newest here", info.State.LastSeq, now))
+	now, _ := f.ring.newest()
+	if !info.Created.Equal(s.made) || info.State.LastSeq < here || info.State.FirstSeq > now+1 {
+		return 0, f.unavailable("following its stream", fmt.Errorf("it ends at message %d, and %d was the newest here", info.State.LastSeq, now))
 	}
-	return nil
+	if info.State.LastSeq > now {
+		return info.State.LastSeq, nil
+	}
+	return 0, nil
 }
 
 // A FeedReader follows a feed. It is for one goroutine.

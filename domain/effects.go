@@ -69,6 +69,7 @@ type comparison struct {
 	lines         map[lineKey]bool                  // the (type, action) pairs to ask about; nil: all
 	whole         map[Account]bool                  // all that these may do
 	some          map[Account]map[Resource]struct{} // only what these may do to some resources
+	relations     map[Relation]bool                 // of the links that changed, where nothing else did; nil: more did
 	err           error
 }
 
@@ -95,9 +96,14 @@ func (c *comparison) both() [2]*Evaluator { return [2]*Evaluator{c.before, c.aft
 
 // touch notes whom and what the changed facts bear on.
 func (c *comparison) touch(changed iter.Seq[Fact]) error {
-	others := false
+	others, links := false, map[Relation]bool{}
 	for f := range changed {
 		others = others || f.Family != FamilyCatalogue
+		if f.Family != FamilyLink {
+			links = nil
+		} else if links != nil {
+			links[Relation(f.Name)] = true
+		}
 		switch f.Family {
 		case FamilyActive, FamilyLocked, FamilyRole, FamilyException:
 			c.whole[f.Subject] = true
@@ -125,6 +131,7 @@ func (c *comparison) touch(changed iter.Seq[Fact]) error {
 	if others { // their subjects' whole reach is to be asked about
 		c.lines = nil
 	}
+	c.relations = links
 	return nil
 }
 
@@ -330,7 +337,7 @@ func (c *comparison) actions(s Account, k Kind) (actions []Action, err error) {
 	slices.Sort(actions)
 	actions = slices.Compact(actions)
 	actions = slices.DeleteFunc(actions, func(a Action) bool {
-		if c.lines != nil && !c.lines[lineKey{k, a}] {
+		if c.lines != nil && !c.lines[lineKey{k, a}] || c.relations != nil && !c.byLink(k, a) {
 			return true
 		}
 		for _, ev := range c.both() {
@@ -342,6 +349,24 @@ func (c *comparison) actions(s Account, k Kind) (actions []Action, err error) {
 		return true
 	})
 	return actions, err
+}
+
+// byLink tells whether some line about the action asks for a link of the relations that changed: what is given or taken
+// otherwise is as it was.
+func (c *comparison) byLink(k Kind, a Action) bool {
+	asks := func(s *Selectors) bool {
+		changed := func(r Relation) bool { return c.relations[r] }
+		return s != nil && (slices.ContainsFunc(s.Links, changed) || slices.ContainsFunc(s.LinkedBy, changed))
+	}
+	for _, ev := range c.both() {
+		if ev.cat == nil {
+			continue
+		}
+		if slices.ContainsFunc(ev.cat.Lines(k, a), func(p *Permit) bool { return asks(&p.Selectors) || asks(p.Unless) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // hopeful tells whether the subject could do the action to anything of the type at all: some line asks for no kind or role

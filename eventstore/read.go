@@ -23,7 +23,11 @@ const (
 	// fewEvents is up to how many are got one by one: making a consumer costs as much as some twenty direct reads.
 	fewEvents = 16
 	// idleCheck is how often Follow looks whether its connection is still the same when no event comes.
-	idleCheck = 2 * time.Second
+	idleCheck = 5 * time.Second
+	// heartbeat is how often a server with nothing to send says that it is there. Where two are missing the reader begins
+	// anew: its consumer may have gone with a server of the cluster that it had no connection to. Two are shorter than
+	// idleCheck, because each look begins the wait for them anew.
+	heartbeat = 2 * time.Second
 )
 
 // Read gives the events after `after` up to and including upTo, in order, each once. The last pair holds the error
@@ -61,12 +65,42 @@ func (l *Log) Read(ctx context.Context, after, upTo domain.Seq) iter.Seq2[Entry,
 		}
 		defer r.close()
 		for r.last < upTo {
-			e, err := r.next(ctx)
-			if !yield(e, err) || err != nil {
+			if err := r.stretch(ctx, upTo, yield); err != nil {
+				if !errors.Is(err, errStopped) {
+					yield(Entry{}, err)
+				}
 				return
 			}
 		}
 	}
+}
+
+// stretch hands on what comes in idleCheck, up to upTo, which is in the log. Where nothing came in all that time it looks
+// whether the next event is there: the server steps over a message that it can't read without a word, and where that is
+// the last one, nothing would ever come to tell of it.
+func (r *reader) stretch(ctx context.Context, upTo domain.Seq, yield func(Entry, error) bool) error {
+	period, cancel := context.WithTimeout(ctx, idleCheck)
+	defer cancel()
+	begin := r.last
+	for r.last < upTo {
+		e, err := r.next(period)
+		switch {
+		case err == nil && !yield(e, nil):
+			return errStopped
+		case err == nil:
+		case !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
+			return err
+		case r.last > begin:
+			return nil
+		default:
+			_, err := r.log.Get(ctx, r.last+1)
+			if errors.Is(err, domain.Unknown) {
+				return domain.Errorf(domain.Integrity, "log_gap", "reading the ledger of %s: event %d can't be read, the log goes to %d", r.log.org, r.last+1, upTo)
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // Follow gives the events after `after` and then each one as it is recorded. It survives reconnections and restarts
@@ -185,7 +219,7 @@ func (l *Log) openReader(ctx context.Context, after domain.Seq) (*reader, error)
 	if err != nil {
 		return nil, l.unavailable("reading", err)
 	}
-	m, err := c.Messages(jetstream.PullMaxMessages(readWindow))
+	m, err := c.Messages(jetstream.PullMaxMessages(readWindow), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return nil, l.unavailable("reading", err)
 	}
@@ -203,14 +237,15 @@ func (r *reader) close() {
 }
 
 func (r *reader) next(ctx context.Context) (Entry, error) {
-	return r.take(r.messages.Next(jetstream.NextContext(ctx)))
+	msg, err := r.messages.Next(jetstream.NextContext(ctx))
+	if err != nil && ctx.Err() != nil {
+		return Entry{}, ctx.Err()
+	}
+	return r.take(msg, err) // an end of time that is not our context's is the client's own, who found no consumer in it
 }
 
 func (r *reader) take(msg jetstream.Msg, err error) (Entry, error) {
-	switch {
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
-		return Entry{}, err
-	case err != nil:
+	if err != nil {
 		return Entry{}, r.log.unavailable(fmt.Sprintf("reading event %d", r.last+1), err)
 	}
 	meta, err := msg.Metadata()

@@ -184,7 +184,7 @@ func (f *historyFlags) show(s *screen, g *globals, args []string, body []byte) e
 		s.next(g.again("what", append([]string{d.About}, f.moments.args()...)...))
 	case d.Role != "":
 		s.next(g.again("holders", append([]string{d.Role}, f.moments.args()...)...))
-	case d.Actor != "":
+	case d.Actor != "" && d.Actor != string(domain.ClockActor): // the ledger itself is nobody to ask about
 		s.next(g.again("history", append([]string{d.Actor}, f.moments.args()...)...))
 	case d.Grant != "":
 		s.next(g.again("grants", f.moments.args()...))

@@ -509,7 +509,7 @@ func TestChangesCheckpoints(t *testing.T) {
 	closing, stop := context.WithCancel(t.Context())
 	w := newFed(t, Options{after: ts.after, Closing: closing})
 	server := w.serve()
-	f := followed(t, server.Client(), server.URL, "subject=user:nobody", "")
+	f := followed(t, server.Client(), server.URL, "kind=team,lost", "")
 	e := f.want("checkpoint")
 	if want := fmt.Sprintf("%d~%s", w.ledger.Head(), w.ledger.Feed().Mark()); *e.id != want || e.data != fmt.Sprintf(`{"cursor":%q,"seq":%d}`, want, w.ledger.Head()) {
 		t.Errorf("it begins with %s %s, want %s", *e.id, e.data, want)
@@ -569,7 +569,7 @@ func TestChangesLevel(t *testing.T) {
 	w := newFed(t, Options{after: func(time.Duration, func()) func() bool { return func() bool { return true } }})
 	server := w.serve()
 	head := w.record(told...)
-	f := followed(t, server.Client(), server.URL, "after=0&subject=user:nobody", "")
+	f := followed(t, server.Client(), server.URL, "after=0&subject=team:archive", "")
 	if e := f.want("checkpoint"); *e.id != "0~"+w.ledger.Feed().Mark() {
 		t.Errorf("it begins after %s", *e.id)
 	}
@@ -686,6 +686,10 @@ func TestChangesRefused(t *testing.T) {
 		{"kind=Lost", "", 400, "bad_kind"},
 		{"kind=lost,", "", 400, "bad_kind"},
 		{"since=1", "", 400, "unknown_parameter"},
+		{"about=user:nobody", "", 404, "unknown_account"},
+		{"about=nothing:1", "", 400, "unknown_kind"},
+		{"subject=user:nobody", "", 404, "unknown_account"},
+		{"kind=robot", "", 400, "unknown_kind"},
 	} {
 		w.do(http.MethodGet, "/orgs/acme/changes?"+c.query, "", "Last-Event-ID", c.last).problem(c.status, c.code)
 	}

@@ -119,7 +119,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if wait > 0 {
-		if err := s.await(w, r, l, after, wait); err != nil {
+		if err := s.await(r, l, after, wait); err != nil {
 			return err
 		}
 	}
@@ -140,9 +140,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 }
 
 // await returns when there is an event after the seq, the time is over or the server is about to stop.
-func (s *server) await(w http.ResponseWriter, r *http.Request, l *ledger.Ledger, after domain.Seq, wait time.Duration) error {
-	// The server's limit on reading a request goes on while it is answered, and would end the wait. In process there is none.
-	http.NewResponseController(w).SetReadDeadline(time.Time{})
+func (s *server) await(r *http.Request, l *ledger.Ledger, after domain.Seq, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	defer context.AfterFunc(s.closing, cancel)()

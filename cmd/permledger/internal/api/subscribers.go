@@ -241,6 +241,9 @@ func (s *server) addWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := filterKnown(l, filter); err != nil {
+		return err
+	}
 	after, err := o.text("body", "after")
 	if err != nil {
 		return err

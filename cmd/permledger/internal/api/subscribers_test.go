@@ -62,7 +62,7 @@ func TestFeed(t *testing.T) {
 func (w *world) followedTo(seq any) {
 	w.t.Helper()
 	server := w.serve()
-	followed(w.t, server.Client(), server.URL, "after=0&subject=user:nobody", "").upTo(w.ledger.Head())
+	followed(w.t, server.Client(), server.URL, "after=0&subject=team:archive", "").upTo(w.ledger.Head())
 	if fmt.Sprint(seq) != fmt.Sprint(w.ledger.Head()) {
 		w.t.Fatalf("the head is %d, want %v", w.ledger.Head(), seq)
 	}

@@ -12,6 +12,10 @@ import (
 	"github.com/permledger/permledger/domain"
 )
 
+// turns is how many feeds may find or make their streams at a time. Making one costs an embedded server a handful of synced
+// writes, and there may be a thousand to be made when it first runs.
+const turns = 2
+
 // feeding is what follows a ledger, where Options.Feed asks for it.
 type feeding struct {
 	feed        *consumers.Feed
@@ -23,7 +27,7 @@ func newFeeding(l *Ledger, state jetstream.KeyValue) *feeding {
 	o := l.s.o
 	f := &feeding{
 		feed: consumers.NewFeed(consumers.FeedOptions{
-			Ledger: l, JS: l.s.store.JetStream(), State: state, Replicas: l.s.store.Replicas(), Logger: o.Logger,
+			Ledger: l, JS: l.s.store.JetStream(), State: state, Replicas: l.s.store.Replicas(), Logger: o.Logger, Turns: l.s.turns,
 		}),
 		subscribers: consumers.NewSubscribers(consumers.SubscribersOptions{Ledger: l, State: state, TimeOf: l.recordedAt, Now: o.Now}),
 	}

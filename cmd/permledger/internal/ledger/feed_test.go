@@ -380,7 +380,7 @@ func TestFeedOfTwoServers(t *testing.T) {
 			closeService(t, s)
 		}
 	}()
-	l := foundClinic(t, services[0])
+	foundClinic(t, services[0])
 	seconds := 0
 	for round := range rounds(4) {
 		for i := range 80 {
@@ -397,7 +397,7 @@ func TestFeedOfTwoServers(t *testing.T) {
 		case 2: // a change is published again by somebody, as a late retry would
 			republish(t, services[1])
 		}
-		l = ledgerOf(t, services[round%2])
+		l := ledgerOf(t, services[round%2])
 		head := max(ledgerOf(t, services[0]).Head(), ledgerOf(t, services[1]).Head())
 		if err := l.Await(t.Context(), head-1); err != nil {
 			t.Fatal(err)

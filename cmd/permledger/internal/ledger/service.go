@@ -60,6 +60,7 @@ type Service struct {
 	store *eventstore.Store
 	db    *projections.DB
 	state jetstream.KeyValue // of feeds and subscribers; nil without Options.Feed
+	turns chan struct{}      // of the feeds; see feed.go
 	began time.Time          // when it was opened
 
 	rebuilds rebuilds
@@ -96,7 +97,9 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if err := checkData(o); err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, ledgers: make(map[domain.Org]*Ledger), entropy: ulid.Monotonic(o.Random, 0), began: time.Now()}
+	s := &Service{
+		o: o, ledgers: make(map[domain.Org]*Ledger), entropy: ulid.Monotonic(o.Random, 0), turns: make(chan struct{}, turns), began: time.Now(),
+	}
 	log := o.NATS
 	log.Relaxed, log.Logger, log.Rand = o.Relaxed, o.Logger, o.Random
 	if log.URL == "" {
