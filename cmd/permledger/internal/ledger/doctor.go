@@ -55,7 +55,8 @@ const (
 	lagDay       = 24 * time.Hour
 	clockOff     = 2 * time.Second
 	growthPeriod = 30 * 24 * time.Hour
-	feedWait     = 5 * time.Second // for a feed that has not found its stream
+	feedWait     = 5 * time.Second // for a feed that has not found its stream, or is not level yet
+	feedLook     = 50 * time.Millisecond
 	catchUpWait  = 5 * time.Second // for a ledger that was only opened for this
 )
 
@@ -344,6 +345,13 @@ func (d *doctor) feed(ctx context.Context, l *Ledger) {
 	ctx, cancel := context.WithTimeout(ctx, feedWait)
 	defer cancel()
 	st, err := l.following.feed.Status(ctx)
+	for err == nil && st.Head-st.Position > lagTolerated && ctx.Err() == nil { // it may have been opened only just now
+		select {
+		case <-time.After(feedLook):
+			st, err = l.following.feed.Status(ctx)
+		case <-ctx.Done():
+		}
+	}
 	switch {
 	case err != nil:
 		d.met("feed", org, err, "")
