@@ -140,15 +140,18 @@ func TestOneIsRestarted(t *testing.T) {
 	var y tally
 	var wg sync.WaitGroup
 	half, stop := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	reached := func() { once.Do(func() { close(half) }) }
 	for i := range 8 {
 		wg.Go(func() {
+			defer reached() // also where it was turned away before: the test then says so
 			l, end := a, (<-chan struct{})(stop)
 			if i%2 == 1 {
 				l, end = b, nil // until it is turned away
 			}
 			for j := 0; ; j++ {
 				if i == 0 && j == 8 {
-					close(half)
+					reached()
 				}
 				select {
 				case <-end:
