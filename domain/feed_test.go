@@ -132,7 +132,7 @@ func TestStepsFoldToWhatIsDecidedAtEveryEvent(t *testing.T) {
 			}
 		}()
 		now := 1
-		for range evenly(maxDrawn).Draw(rt, "lines") {
+		for range evenly(maxDrawn/2).Draw(rt, "lines") { // each is looked at whole after every event
 			now += evenly(3).Draw(rt, "hours")
 			if line := drawLine(rt, now, m.events); m.step(rt, line) == nil {
 				lines = append(lines, line)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -201,7 +202,7 @@ func (s *Store) connect() (err error) {
 		opts = append(opts, nats.ClientCert(s.opts.Cert, s.opts.Key))
 	}
 	if s.nc, err = nats.Connect(s.opts.URL, opts...); err != nil {
-		return domain.Errorf(domain.Unreachable, "log_unreachable", "connecting to the log at %s: %v", s.where(), err)
+		return domain.Errorf(domain.Unreachable, "log_unreachable", "connecting to the log at %s: %v", s.where(), withoutURL(err))
 	}
 	return nil
 }
@@ -355,8 +356,17 @@ func (s *Store) where() string {
 	return redact(s.opts.URL)
 }
 
-func redact(url string) string {
-	servers := strings.Split(url, ",")
+// withoutURL leaves a URL that can't be read out of its error: it may hold a password.
+func withoutURL(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		return fmt.Errorf("%s: %w", e.Op, e.Err)
+	}
+	return err
+}
+
+func redact(urls string) string {
+	servers := strings.Split(urls, ",")
 	for i, u := range servers {
 		if scheme, rest, ok := strings.Cut(u, "://"); ok {
 			servers[i] = scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]

@@ -185,7 +185,8 @@ func lockFailure(dir string, err error) error {
 
 func openFailure(dir string, err error) error {
 	var noFile *fs.PathError
-	if errors.As(err, &noFile) && !pebble.IsCorruptionError(err) {
+	gone := errors.Is(err, fs.ErrNotExist) // a file that the database says it has
+	if errors.As(err, &noFile) && !pebble.IsCorruptionError(err) && !gone {
 		return domain.Errorf(domain.Unreachable, "projections_unreachable", "open the projections in %s: %v", dir, err)
 	}
 	return domain.Errorf(domain.Integrity, "projections_damaged",

@@ -111,6 +111,8 @@ type creation struct {
 	im  *eventstore.Importer
 	out *publisher
 	p   *projections.Ledger
+
+	erased []domain.Account // by the history itself
 }
 
 func (c *creation) run(ctx context.Context, fill func(add func(*domain.Event) error) error) (*eventstore.Log, error) {
@@ -140,6 +142,18 @@ func (c *creation) run(ctx context.Context, fill func(add func(*domain.Event) er
 	if err != nil {
 		return nil, err
 	}
+	// What the history says was erased is: before the projection counts as made, so that a crash here leaves it to the replay.
+	if len(c.erased) > 0 {
+		keys, err := log.Keys(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range c.erased {
+			if err := keys.Erase(ctx, a); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return log, c.p.Bind(log.Created(), false)
 }
 
@@ -157,6 +171,9 @@ func (c *creation) add(ctx context.Context, e *domain.Event) error {
 	}
 	if _, err := head.Apply(e); err != nil {
 		return err
+	}
+	if d, ok := e.Data.(*domain.SubjectErasure); ok {
+		c.erased = append(c.erased, d.Account)
 	}
 	if err := c.out.add(stored); err != nil {
 		return err

@@ -499,6 +499,25 @@ func TestSealedTexts(t *testing.T) {
 }
 
 // wantNotOnDisk checks that no file of the data directory has one of the texts in it.
+func TestImportErasesWhatItsHistoryErased(t *testing.T) {
+	const reason, other = "Diagnosis of an unusual kind", "Another matter altogether"
+	s := staff()
+	s.opens("client:c3")
+	erased := s.line("caseload.linked", object{"principal": "professional:anna", "client": "client:c3", "relation": "therapist"}, object{"reason": reason})
+	kept := s.line("caseload.linked", object{"principal": "professional:anna", "client": "client:c1", "relation": "therapist"}, object{"reason": other})
+	s.line("subject.erased", object{"account": "client:c3"})
+	data := imports(t, strings.NewReader(s.String()))
+	during(t, data, func(l *Ledger) {
+		for seq, want := range map[domain.Seq]string{erased: "", kept: other} {
+			e, err := l.Event(t.Context(), seq)
+			if err != nil || e.Reason != want {
+				t.Errorf("event %d: got reason %q (%v), want %q", seq, e.Reason, err, want)
+			}
+		}
+	})
+	wantNotOnDisk(t, data, reason, other)
+}
+
 func wantNotOnDisk(t *testing.T, data string, texts ...string) {
 	t.Helper()
 	files := 0
