@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"math"
 	"os"
 	"os/exec"
@@ -345,6 +346,22 @@ func TestDamagedTables(t *testing.T) {
 	db = open(t, fs)
 	t.Cleanup(func() { ok(t, db.Close()) })
 	wantFailure(t, "projections in a damaged table", errorOf(db.Ledger("acme")), domain.Integrity)
+}
+
+func TestAMissingManifestIsDamage(t *testing.T) {
+	fs := vfs.NewMem()
+	db := open(t, fs)
+	apply(t, ledger(t, db, "acme").Head(), events(&domain.AccountOpening{Account: anna})...)
+	ok(t, db.Close())
+	files, err := fs.List("projections")
+	ok(t, err)
+	for _, name := range files {
+		if strings.HasPrefix(name, "MANIFEST") {
+			ok(t, fs.Remove(fs.PathJoin("projections", name)))
+		}
+	}
+	_, err = Open("projections", Options{FS: fs, Logger: slog.New(slog.DiscardHandler)})
+	wantFailure(t, "opening a database whose manifest is gone", err, domain.Integrity)
 }
 
 func TestLaterFormatNamesTheWayOut(t *testing.T) {

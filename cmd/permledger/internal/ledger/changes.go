@@ -209,7 +209,7 @@ func (l *Ledger) recordedAt(ctx context.Context, seq domain.Seq) (domain.Instant
 }
 
 // Snapshot gives all that is permitted as of the newest event, at the moment that it was recorded: what follows it in the
-// feed goes on from there. Errors: Unknown for a subject or a resource to be about that never was.
+// feed goes on from there. Of what never was it gives nothing.
 func (l *Ledger) Snapshot(ctx context.Context, f consumers.Filter) (consumers.Snapshot, error) {
 	if err := l.sound(); err != nil {
 		return consumers.Snapshot{}, err

@@ -340,6 +340,7 @@ func shownChanges(t *testing.T, changes []consumers.Change) (lines []string) {
 }
 
 func TestFeedFoldsToWhatIsAnswered(t *testing.T) {
+	t.Parallel()
 	r := random(t)
 	for range rounds(1) {
 		o := Options{Data: t.TempDir(), Create: true, Feed: true}
@@ -366,6 +367,7 @@ func TestFeedFoldsToWhatIsAnswered(t *testing.T) {
 }
 
 func TestFeedOfTwoServers(t *testing.T) {
+	t.Parallel()
 	r := random(t)
 	remote := startRemote(t)
 	time := newStopped()
@@ -427,6 +429,7 @@ func republish(t *testing.T, s *Service) {
 
 // Ten thousand roles run out at one moment: the clock notices each, and every loss is in the feed once.
 func TestTenThousandExpiriesAtOnce(t *testing.T) {
+	t.Parallel()
 	n := 10_000
 	time := newStopped()
 	o := Options{Data: t.TempDir(), Create: true, Relaxed: true, Feed: true, Now: time.time, after: time.after, Clock: true}
