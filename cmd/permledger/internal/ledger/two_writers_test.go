@@ -28,10 +28,14 @@ func two(t *testing.T, r *remote) (a, b *Ledger) {
 // level waits until the ledgers have heard of everything that is in the log.
 func level(t *testing.T, ledgers ...*Ledger) {
 	t.Helper()
-	head, err := ledgers[0].log.Head(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	var head domain.Seq
+	wait(t, "the log to answer", func() (ok bool) { // a connection may still be on its way back
+		var err error
+		if head, err = ledgers[0].log.Head(t.Context()); err != nil && !isFailure(err, domain.Unavailable) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	for i, l := range ledgers {
 		wait(t, fmt.Sprintf("service %d to be at event %d", i, head), func() bool {
 			if err := l.sound(); err != nil {
