@@ -89,6 +89,10 @@ func StepOf(before, after Reader, e *Event, changed []Change, since Instant, pas
 		}
 		since, passed = now, passed[n:]
 	}
+	switch e.Data.(type) {
+	case *ValidityStart, *ValidityEnd: // a notice makes nothing so: the moment that it is of did
+		return s, nil
+	}
 	facts := func(yield func(Fact) bool) {
 		for _, c := range changed {
 			if !yield(c.Fact) {
