@@ -1,5 +1,7 @@
 package consumers_test
 
+// How another service follows: the example of Follow, against a service that says what is always the same.
+
 import (
 	"context"
 	"fmt"

@@ -1,5 +1,7 @@
 package consumers
 
+// Reading Server-Sent Events: what is read of every way in which they may be written.
+
 import (
 	"bytes"
 	"io"

@@ -283,20 +283,41 @@ func (l *Ledger) Deeds(actor domain.Account, after, upTo domain.Seq, newest bool
 
 // due yields what is committed as due at or before until and was not noticed, by time and then by seq.
 func (l *Ledger) due(until domain.Instant) iter.Seq2[domain.Due, error] {
+	after := min(until, domain.Forever-1) + 1 // nothing is due at Forever
+	return l.dues(l.keys.due(nil, math.MinInt64, 0), l.keys.due(nil, after, 0), func(it *pebble.Iterator) (domain.Due, error) {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return domain.Due{}, err
+		}
+		return l.keys.readDue(it.Key(), value)
+	})
+}
+
+// Dues yields what was ever due after one moment and not after another, noticed or not, by time and then by seq. Whether it
+// is so by what was known at a seq is not said: domain.Passed tells.
+func (l *Ledger) Dues(after, upTo domain.Instant) iter.Seq2[domain.Due, error] {
+	if after >= upTo {
+		return func(func(domain.Due, error) bool) {}
+	}
+	upTo = min(upTo, domain.Forever-1) // nothing is due at Forever
+	return l.dues(l.keys.bound(nil, after+1, 0), l.keys.bound(nil, upTo+1, 0), func(it *pebble.Iterator) (domain.Due, error) {
+		key := it.Key()
+		last := max(len(key)-1, 0)
+		return l.keys.readDue(key[:last], key[last:])
+	})
+}
+
+// dues yields what read makes of the keys between two.
+func (l *Ledger) dues(lower, upper []byte, read func(*pebble.Iterator) (domain.Due, error)) iter.Seq2[domain.Due, error] {
 	return func(yield func(domain.Due, error) bool) {
-		after := min(until, domain.Forever-1) + 1 // nothing is due at Forever
-		it, err := l.newIter(&pebble.IterOptions{LowerBound: l.keys.due(nil, math.MinInt64, 0), UpperBound: l.keys.due(nil, after, 0)})
+		it, err := l.newIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 		if err != nil {
 			yield(domain.Due{}, failure(l.org, "read what is due", err))
 			return
 		}
 		defer it.Close()
 		for ok := it.First(); ok; ok = it.Next() {
-			value, err := it.ValueAndErr()
-			var d domain.Due
-			if err == nil {
-				d, err = l.keys.readDue(it.Key(), value)
-			}
+			d, err := read(it)
 			if err != nil {
 				yield(domain.Due{}, failure(l.org, "read what is due", err))
 				return
@@ -307,38 +328,6 @@ func (l *Ledger) due(until domain.Instant) iter.Seq2[domain.Due, error] {
 		}
 		if err := it.Error(); err != nil {
 			yield(domain.Due{}, failure(l.org, "read what is due", err))
-		}
-	}
-}
-
-// Dues yields what was ever due after one moment and not after another, noticed or not, by time and then by seq. Whether it
-// is so by what was known at a seq is not said: domain.Passed tells.
-func (l *Ledger) Dues(after, upTo domain.Instant) iter.Seq2[domain.Due, error] {
-	return func(yield func(domain.Due, error) bool) {
-		if after >= upTo {
-			return
-		}
-		upTo = min(upTo, domain.Forever-1) // nothing is due at Forever
-		it, err := l.newIter(&pebble.IterOptions{LowerBound: l.keys.bound(nil, after+1, 0), UpperBound: l.keys.bound(nil, upTo+1, 0)})
-		if err != nil {
-			yield(domain.Due{}, failure(l.org, "read what was due", err))
-			return
-		}
-		defer it.Close()
-		for ok := it.First(); ok; ok = it.Next() {
-			key := it.Key()
-			last := max(len(key)-1, 0)
-			d, err := l.keys.readDue(key[:last], key[last:])
-			if err != nil {
-				yield(domain.Due{}, failure(l.org, "read what was due", err))
-				return
-			}
-			if !yield(d, nil) {
-				return
-			}
-		}
-		if err := it.Error(); err != nil {
-			yield(domain.Due{}, failure(l.org, "read what was due", err))
 		}
 	}
 }

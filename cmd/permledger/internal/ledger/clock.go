@@ -32,10 +32,10 @@ const (
 // first that it finds.
 func (l *Ledger) keepTime() {
 	for failures := 0; ; {
-		at, some, err := l.p.NextDue()
+		at, some, err := l.NextDue()
 		now := l.Now()
 		if err == nil && some && at <= now {
-			if err = l.notice(); err == nil {
+			if err = l.TakeNotice(); err == nil {
 				failures = 0
 				continue
 			}
@@ -70,8 +70,13 @@ func tryAfter(failures int) time.Duration {
 	return d - rand.N(d/2)
 }
 
-// notice has the writer take notice of what is due, of as much as goes into one batch, and waits until that is recorded.
-func (l *Ledger) notice() error {
+// NextDue gives the earliest moment, past or to come, at which something begins or runs out that was not noticed; ok is
+// false where there is none. It is for one goroutine: the clock, or whoever owns the time of a ledger without one.
+func (l *Ledger) NextDue() (at domain.Instant, ok bool, err error) { return l.p.NextDue() }
+
+// TakeNotice has the writer take notice of what is due by now, of as much as goes into one batch, and waits until that is
+// recorded. Where nothing is due it records nothing. Errors: Unavailable where the log can't take it.
+func (l *Ledger) TakeNotice() error {
 	j := &job{notices: true, done: make(chan struct{}), steps: Steps{Asked: time.Now()}}
 	select {
 	case l.w.jobs <- j:

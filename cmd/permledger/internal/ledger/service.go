@@ -22,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 
@@ -299,6 +300,10 @@ func (s *Service) Ready(ctx context.Context) error {
 	}
 	return s.store.Ready(ctx)
 }
+
+// NATS gives the connection to the log's server, for what is served beside the ledgers. It is the service's, and closed
+// with it.
+func (s *Service) NATS() *nats.Conn { return s.store.JetStream().Conn() }
 
 // now is the clock's time.
 func (s *Service) now() domain.Instant { return domain.InstantOf(s.o.Now()) }
