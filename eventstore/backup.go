@@ -176,6 +176,3 @@ func (im *Importer) AddKey(ctx context.Context, key StoredKey) error {
 	k.bulk.pending = append(k.bulk.pending, p)
 	return nil
 }
-
-// Discard deletes a ledger that has just been restored, and its keys: what came back from the log was not what went in.
-func (l *Log) Discard(ctx context.Context) error { return l.s.deleteStreams(ctx, l.org) }

@@ -18,14 +18,11 @@ import (
 
 // An Inspection is what was found of one ledger's streams.
 type Inspection struct {
-	Events    uint64     // in the log
-	Bytes     uint64     // that they take
-	Last      domain.Seq // of the newest event
-	Oldest    time.Time  // when the server stored the first event, and the newest
-	Newest    time.Time
-	Replicas  int // copies that the log is set up to have
-	Missing   int // of them, those that are offline or behind; a cluster's
-	Clustered bool
+	Events   uint64     // in the log
+	Bytes    uint64     // that they take
+	Last     domain.Seq // of the newest event
+	Replicas int        // copies that the log is set up to have
+	Missing  int        // of them, those that are offline or behind
 	// Ahead is how far the server's clock is ahead of this machine's, at the least; below 0 it is behind. 0 for the embedded
 	// server, which has the machine's.
 	Ahead time.Duration
@@ -57,14 +54,12 @@ func (s *Store) Inspect(ctx context.Context, org domain.Org) (Inspection, error)
 	}
 	in := Inspection{
 		Events: info.State.Msgs, Bytes: info.State.Bytes, Last: domain.Seq(info.State.LastSeq),
-		Oldest: info.State.FirstTime, Newest: info.State.LastTime,
 		Replicas: info.Config.Replicas, Log: checkStream(org, info),
 	}
 	if !s.embedded() {
 		in.Ahead = ahead(before, info.TimeStamp, after)
 	}
 	if c := info.Cluster; c != nil {
-		in.Clustered = c.Name != ""
 		if c.Leader == "" {
 			in.Missing++
 		}

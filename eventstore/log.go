@@ -50,9 +50,41 @@ func (l *Log) Exclusive() bool { return l.s.embedded() }
 
 // Head is the seq of the last event, 0 for none. Errors: Unavailable; Integrity (code "log_swapped") where the
 // stream is not the one that was opened, "log_truncated" where it went further before.
-func (l *Log) Head(ctx context.Context) (domain.Seq, error) {
+func (l *Log) Head(ctx context.Context) (domain.Seq, error) { return l.headFrom(ctx, 0) }
+
+// headFrom is Head where the log is known to go to seq at least.
+//
+// What is known is looked up before the server is asked: others ask as well, and one whose answer is newer may be heard
+// first, so what is known afterwards says nothing of this answer.
+func (l *Log) headFrom(ctx context.Context, seq domain.Seq) (domain.Seq, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	known := max(seq, domain.Seq(l.known.Load()))
+	for asked := time.Now(); ; {
+		head, err := l.askHead(ctx)
+		switch {
+		case err != nil:
+			return 0, err
+		case head >= known:
+			l.heard(head)
+			return head, nil
+		case l.stream.CachedInfo().Config.Replicas < 2 || time.Since(asked) > leaderWait:
+			return 0, l.truncated(head, known)
+		}
+		select {
+		case <-ctx.Done():
+			return 0, l.unavailable("reading the head", ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// leaderWait is how long a stream of several replicas may say that it ends before what is known: whichever leads it knows
+// all that was acknowledged, but may yet be applying it, and one that was just voted out does not know of more.
+const leaderWait = 5 * time.Second
+
+// askHead asks the server how far the log goes.
+func (l *Log) askHead(ctx context.Context) (domain.Seq, error) {
 	info, err := l.stream.Info(ctx)
 	if err != nil {
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -64,11 +96,7 @@ func (l *Log) Head(ctx context.Context) (domain.Seq, error) {
 		return 0, domain.Errorf(domain.Integrity, "log_swapped", "the ledger of %s is another than was opened: its stream was made at %s, ours at %s", l.org,
 			info.Created.UTC().Format(time.RFC3339Nano), l.created.UTC().Format(time.RFC3339Nano))
 	}
-	head := domain.Seq(info.State.LastSeq)
-	if known := l.heard(head); head < known {
-		return 0, l.truncated(head, known)
-	}
-	return head, nil
+	return domain.Seq(info.State.LastSeq), nil
 }
 
 // givenOut asks the embedded server which seq it gave out last, by a publish that it must refuse. Where it came across
@@ -88,13 +116,13 @@ func (l *Log) givenOut(ctx context.Context) (domain.Seq, error) {
 	return seq, nil
 }
 
-// heard notes that the log goes to seq, and gives how far it is known to go. The server finds damage in a block when it
-// first reads it, and from then on says that the log ends before it: what was opened whole is short without a word.
-func (l *Log) heard(seq domain.Seq) domain.Seq {
+// heard notes that the log goes to seq. The server finds damage in a block when it first reads it, and from then on says
+// that the log ends before it: what was opened whole is short without a word.
+func (l *Log) heard(seq domain.Seq) {
 	for {
 		known := l.known.Load()
 		if uint64(seq) <= known || l.known.CompareAndSwap(known, uint64(seq)) {
-			return max(seq, domain.Seq(known))
+			return
 		}
 	}
 }

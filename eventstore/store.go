@@ -32,6 +32,10 @@ type Options struct {
 	Relaxed bool         // embedded: writes are synced by Importer.Commit and Close only. For importing a new ledger.
 	Listen  *net.TCPAddr // embedded: where programs of this machine may follow and ask, see listen.go; nil: nowhere
 
+	// Through is what each connection to the embedded server is led through; nil: nothing. It is for tests of what a connection
+	// that fails does to the log.
+	Through func(net.Conn) net.Conn
+
 	URL         string // external: nats:// or tls://, several joined by commas; may hold user:password
 	Credentials string // external: path of a .creds file
 	CA          string // external: path of the certificates that the server's is checked against; "": the system's
@@ -187,7 +191,7 @@ func (s *Store) connect() (err error) {
 		}),
 	}
 	if s.embedded() {
-		opts = append(opts, nats.InProcessServer(s.srv))
+		opts = append(opts, nats.InProcessServer(inProcess{s}))
 	}
 	if s.door != nil {
 		opts = append(opts, nats.UserInfo(ownUser, s.door.secret))
@@ -205,6 +209,17 @@ func (s *Store) connect() (err error) {
 		return domain.Errorf(domain.Unreachable, "log_unreachable", "connecting to the log at %s: %v", s.where(), withoutURL(err))
 	}
 	return nil
+}
+
+// inProcess is how the client reaches the embedded server, at first and after a connection was lost.
+type inProcess struct{ s *Store }
+
+func (p inProcess) InProcessConn() (net.Conn, error) {
+	c, err := p.s.srv.InProcessConn()
+	if err == nil && p.s.opts.Through != nil {
+		c = p.s.opts.Through(c)
+	}
+	return c, err
 }
 
 // Close ends the connection and, embedded, stops the server, syncs what Relaxed left unsynced, and gives the

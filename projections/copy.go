@@ -4,8 +4,8 @@ package projections
 // folding it again. This file knows neither where the stream goes nor whether it is the log's: whoever loads one says of
 // which log it is and has that checked (Position).
 //
-// The stream is every key of the organisation in order, each as its length, the key without the organisation's prefix, the
-// value's length and the value; lengths are uvarints. Values keep their format (values.go), which the position says.
+// The stream is the position and then every other key in order with its value, without the organisation's prefix. Each of
+// these goes as its length, a uvarint, and its bytes. Values keep their format (values.go), which the position says first.
 
 import (
 	"bufio"
@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -28,67 +29,68 @@ const (
 )
 
 // CopyTo writes the projections as they are at one moment, and gives the position of that moment and how many keys there
-// were. Commits go on meanwhile. Errors: those of w; Incomplete while an import or rebuild is under way; Integrity where the
-// database is damaged.
+// were beside it. Commits go on meanwhile. Errors: those of w; Incomplete, before anything is written, while an import or
+// rebuild is under way; Integrity where the database is damaged.
 func (l *Ledger) CopyTo(ctx context.Context, w io.Writer) (p Position, keys int64, err error) {
-	snapshot := l.db.NewSnapshot()
-	defer snapshot.Close()
-	it, err := snapshot.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: l.keys.start, UpperBound: l.keys.end})
+	pinned, err := l.Pin()
 	if err != nil {
-		return Position{}, 0, failure(l.org, "copy", err)
+		return Position{}, 0, err
 	}
-	defer it.Close()
-	out := bufio.NewWriterSize(w, 256<<10)
-	var head []byte
-	for ok := it.First(); ok; ok = it.Next() {
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return Position{}, 0, failure(l.org, "copy", err)
-		}
-		key := it.Key()[len(l.keys.start):]
-		if string(key) == string(keyPosition) {
-			if p, err = readPosition(value); err != nil {
-				return Position{}, 0, failure(l.org, "copy the position", err)
-			}
-		}
-		head = binary.AppendUvarint(head[:0], uint64(len(key)))
-		head = append(head, key...)
-		head = binary.AppendUvarint(head, uint64(len(value)))
-		_, _ = out.Write(head) // its error comes again at Flush
-		if _, err := out.Write(value); err != nil {
-			return Position{}, 0, err
-		}
-		if keys++; keys%10_000 == 0 && ctx.Err() != nil {
-			return Position{}, 0, ctx.Err()
-		}
-	}
-	if err := it.Error(); err != nil {
-		return Position{}, 0, failure(l.org, "copy", err)
-	}
-	if p.Building || p.Outdated {
+	defer pinned.Close()
+	if p = pinned.Position(); p.Building || p.Outdated {
 		return Position{}, 0, domain.Errorf(domain.Incomplete, "building", "projections of %s: copying them: they are being made; try again when they are level with the log, or back up the log alone", l.org)
 	}
-	return p, keys, out.Flush()
+	out := bufio.NewWriterSize(w, 256<<10)
+	var b []byte
+	put := func(parts ...[]byte) error {
+		b = b[:0]
+		for _, part := range parts {
+			b = append(binary.AppendUvarint(b, uint64(len(part))), part...)
+		}
+		_, err := out.Write(b)
+		return err
+	}
+	err = put(appendPosition(nil, p))
+	if err == nil {
+		err = pinned.each(ctx, nil, func(key, value []byte) error {
+			keys++
+			return put(key, value)
+		})
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	return p, keys, err
 }
 
-// Load puts a copy in the place of what is there, and leaves the projections as those of an import under way (Bind): they are
-// not to be asked until Bind says otherwise, and after a crash they are made again. It gives the position that the
-// copy was made at and how many keys it had. Errors: Malformed (code "bad_copy") for what is no copy.
-func (l *Ledger) Load(ctx context.Context, from io.Reader) (p Position, keys int64, err error) {
-	stream := l.Position().Stream
+// Load puts a copy in the place of what is there, as the projections of the stream that is being made: they are not to be
+// asked until Bind says so, and after a crash they are made again. It gives the position that the copy was made at and how
+// many keys it had. Errors: Malformed, with code "copy_format" for a copy by a program that laid out its values in another
+// way, before anything is touched, and "bad_copy" for what is none.
+func (l *Ledger) Load(ctx context.Context, stream time.Time, from io.Reader) (made Position, keys int64, err error) {
+	bad := func(why error) error {
+		return domain.Errorf(domain.Malformed, "bad_copy", "projections of %s: loading a copy of them: after %d keys: %v", l.org, keys, why)
+	}
+	in := bufio.NewReaderSize(from, 256<<10)
+	position, err := readCopied(in, nil)
+	switch {
+	case err != nil || len(position) == 0:
+		return Position{}, 0, bad(errors.New("it has no position"))
+	case position[0] != format:
+		return Position{}, 0, domain.Errorf(domain.Malformed, "copy_format", "projections of %s: loading a copy of them: it is in format %d, this program reads %d", l.org, position[0], format)
+	}
+	if made, err = readPosition(position); err != nil {
+		return Position{}, 0, bad(errors.New("its position can't be read"))
+	}
 	if err := l.Wipe(); err != nil {
 		return Position{}, 0, err
 	}
 	if err := l.Bind(stream, true); err != nil {
 		return Position{}, 0, err
 	}
-	bad := func(why error) error {
-		return domain.Errorf(domain.Malformed, "bad_copy", "projections of %s: loading a copy of them: after %d keys: %v", l.org, keys, why)
-	}
-	in := bufio.NewReaderSize(from, 256<<10)
 	batch := l.db.NewBatch()
 	defer func() { batch.Close() }()
-	var key, value, before, position []byte
+	var key, value, before []byte
 	for {
 		if key, err = readCopied(in, append(key[:0], l.keys.start...)); errors.Is(err, io.EOF) {
 			break
@@ -101,15 +103,13 @@ func (l *Ledger) Load(ctx context.Context, from io.Reader) (p Position, keys int
 			return Position{}, 0, bad(io.ErrUnexpectedEOF)
 		case err != nil:
 			return Position{}, 0, bad(err)
+		case len(key) == len(l.keys.start) || key[len(l.keys.start)] == keyPosition:
+			return Position{}, 0, bad(errors.New("one is empty, or a second position"))
 		case string(key) <= string(before):
-			return Position{}, 0, bad(errors.New("its keys are not in order"))
+			return Position{}, 0, bad(errors.New("they are not in order"))
 		}
 		before = append(before[:0], key...)
 		keys++
-		if string(key[len(l.keys.start):]) == string(keyPosition) {
-			position = append([]byte(nil), value...)
-			continue
-		}
 		if err := batch.Set(key, value, nil); err != nil {
 			return Position{}, 0, failure(l.org, "load", err)
 		}
@@ -125,22 +125,16 @@ func (l *Ledger) Load(ctx context.Context, from io.Reader) (p Position, keys int
 			return Position{}, 0, err
 		}
 	}
-	if p, err = readPosition(position); err != nil || position[0] > format {
-		return Position{}, 0, bad(errors.New("it has no position that this program reads"))
-	}
-	if p.Outdated {
-		return Position{}, 0, bad(errors.New("an older program made it, in a format without all that this one asks for"))
-	}
-	made := p
-	p.Stream, p.Building = stream, true
-	if err := batch.Set(l.keys.position(nil), appendPosition(nil, p), nil); err != nil {
+	loaded := made
+	loaded.Stream, loaded.Building = stream.UTC(), true
+	if err := batch.Set(l.keys.position(nil), appendPosition(nil, loaded), nil); err != nil {
 		return Position{}, 0, failure(l.org, "load", err)
 	}
 	if err := batch.Commit(pebble.NoSync); err != nil {
 		return Position{}, 0, failure(l.org, "load", err)
 	}
 	l.mu.Lock()
-	l.state.Store(&state{Position: p, generation: l.state.Load().generation + 1})
+	l.state.Store(&state{Position: loaded, generation: l.state.Load().generation + 1})
 	l.mu.Unlock()
 	l.head.restart()
 	return made, keys, nil

@@ -13,11 +13,13 @@ package projections
 // This file opens and closes the database and tells what went wrong with it; what lies in it is in ledger.go.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,6 +36,10 @@ type Options struct {
 	CacheBytes int64        // for blocks of the database, all organisations together; 0: 128 MiB
 	FS         vfs.FS       // the file system; nil: the machine's
 	Logger     *slog.Logger // for what the database does behind everybody's back; nil: slog.Default()
+
+	// Fatal ends the process, with the reason, where the database can't go on, as when its write-ahead log can't be written.
+	// It must not return. nil: panic.
+	Fatal func(error)
 
 	// Beside is for one that is built beside the live one and thrown away: it has no write-ahead log, so that a crash takes
 	// it back to what was last flushed, which is a prefix too, and a full disk can't end the process by it.
@@ -93,12 +99,52 @@ func Open(dir string, o Options) (*DB, error) {
 	defer cache.Unref() // the database holds it from here on
 	options := pebbleOptions(o, cache, lock)
 	options.EnsureDefaults()
-	p, err := pebble.Open(dir, options)
+	err = clearUnborn(dir, o)
+	var p *pebble.DB
+	if err == nil {
+		p, err = pebble.Open(dir, options)
+	}
 	if err != nil {
 		lock.Close()
 		return nil, openFailure(dir, err)
 	}
 	return &DB{pebble: p, lock: lock, dir: dir, fs: o.FS, options: options, ledgers: make(map[domain.Org]*Ledger)}, nil
+}
+
+// clearUnborn clears the directory of a database that a crash caught while it was being made: it names a manifest that is
+// not there, and nothing was ever written to it. Anything else that lacks its manifest is damaged.
+func clearUnborn(dir string, o Options) error {
+	found, err := pebble.Peek(dir, o.FS)
+	if err != nil || !found.Exists {
+		return err
+	}
+	if _, err := o.FS.Stat(found.ManifestFilename); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	names, err := o.FS.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		switch filepath.Ext(name) {
+		case ".sst":
+			return nil // opening it says what is wrong
+		case ".log":
+			if info, err := o.FS.Stat(o.FS.PathJoin(dir, name)); err != nil || info.Size() > 0 {
+				return err
+			}
+		}
+	}
+	o.Logger.Warn("the projections were not made to an end before a crash: making them again from the log", "directory", dir)
+	for _, name := range names {
+		if name == "LOCK" {
+			continue
+		}
+		if err := o.FS.Remove(o.FS.PathJoin(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Options {
@@ -108,7 +154,7 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Op
 		FS:                    o.FS,
 		FormatMajorVersion:    pebble.FormatNewest, // the default is the oldest
 		Lock:                  lock,
-		Logger:                logger{o.Logger},
+		Logger:                logger{o.Logger, o.Fatal},
 		MemTableSize:          memTableBytes,
 		L0CompactionThreshold: 8,
 		DisableWAL:            o.Beside,
@@ -141,6 +187,7 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Op
 // half the time. It costs about three seconds for a million events, and changes nothing else; whoever only asks a question
 // or two need not call it. It ends early with ctx, and has to have ended before Close.
 func (db *DB) Tidy(ctx context.Context) error {
+	defer db.LastWords()
 	err := db.pebble.Compact(ctx, []byte{0}, []byte{0xff}, false)
 	if err != nil && ctx.Err() == nil {
 		return domain.Errorf(domain.Unavailable, "tidy_failed", "projections: merging layers: %v", err)
@@ -183,8 +230,42 @@ func (db *DB) Ledger(org domain.Org) (*Ledger, error) {
 	return l, nil
 }
 
+// Orgs gives the organisations of which something is projected, sorted, whether or not they have a log. Where damage is in
+// the way it gives those before it as well. It is not for while a projection is being swapped.
+func (db *DB) Orgs() (orgs []domain.Org, err error) {
+	iter, err := db.pebble.NewIter(nil)
+	for ok := err == nil && iter.First(); ok; {
+		name, _, _ := bytes.Cut(iter.Key(), []byte{0})
+		orgs = append(orgs, domain.Org(name))
+		ok = iter.SeekGE(append(name[:len(name):len(name)], 1)) // past all that begins with its name and a zero byte
+	}
+	if err == nil {
+		err = iter.Close()
+	}
+	if err != nil {
+		return orgs, failure("all organisations", "list them", err)
+	}
+	return orgs, nil
+}
+
+// LastWords is to be deferred by a goroutine that writes. Where Pebble can't begin a new write-ahead log it panics with the
+// file's error, which ends the process as Fatalf does. Any other panic goes on.
+func (db *DB) LastWords() {
+	p := recover()
+	err, _ := p.(error)
+	if errors.As(err, new(syscall.Errno)) {
+		db.options.Logger.Fatalf("%v", err)
+	}
+	if p != nil {
+		panic(p)
+	}
+}
+
 // logger passes on what Pebble says.
-type logger struct{ *slog.Logger }
+type logger struct {
+	*slog.Logger
+	fatal func(error)
+}
 
 func (l logger) Infof(format string, args ...any) { l.Debug("pebble: " + fmt.Sprintf(format, args...)) }
 
@@ -193,12 +274,15 @@ func (l logger) Errorf(format string, args ...any) {
 }
 
 // Fatalf is where Pebble can't go on, e.g. when its write-ahead log can't be written. It must not return: Pebble would
-// carry on over a broken state. Nothing that was acknowledged is lost by ending here.
+// carry on over a broken state. A panic alone is not enough for a program that recovers from some, as an HTTP server does.
+// Nothing that was acknowledged is lost by ending here.
 func (l logger) Fatalf(format string, args ...any) {
-	msg := fmt.Sprintf(format, args...)
-	l.Error("projections: the database can't go on and ends the process; the log has everything: see that the disk is "+
-		"healthy and has room, start again, and rebuild if that fails", "cause", msg)
-	panic("projections: " + msg)
+	err := domain.Errorf(domain.Unreachable, "projections_unreachable", "the database of the projections can't go on and ends the process: %s: "+
+		"the log has everything; see that the disk is healthy and has room, start again, and rebuild if that fails", oneLine(fmt.Errorf(format, args...)))
+	if l.fatal != nil {
+		l.fatal(err)
+	}
+	panic(err)
 }
 
 func lockFailure(dir string, err error) error {

@@ -82,7 +82,12 @@ func (a *app) backUp(ctx context.Context, dir string, q url.Values) (err error) 
 	if err != nil {
 		return err
 	}
-	manifest, m, err := a.receiveBackup(ctx, c, "/admin/backup?"+q.Encode(), out)
+	err = a.receiveBackup(ctx, c, "/admin/backup?"+q.Encode(), out)
+	var m ledger.Manifest
+	var manifest []byte
+	if err == nil {
+		m, manifest, err = out.Finish()
+	}
 	if err != nil {
 		return errors.Join(err, out.Abandon())
 	}
@@ -101,16 +106,12 @@ func (a *app) backUp(ctx context.Context, dir string, q url.Values) (err error) 
 	})
 }
 
-// receiveBackup writes the files of the answer, and gives the manifest, as it came and read.
-func (a *app) receiveBackup(ctx context.Context, c *client, path string, out *ledger.BackupDir) (manifest []byte, m ledger.Manifest, err error) {
+// receiveBackup writes the files of the answer.
+func (a *app) receiveBackup(ctx context.Context, c *client, path string, out *ledger.BackupDir) error {
 	bar := a.progressBar("Backing up", 0)
 	defer bar.stop()
 	events, read := 0, int64(0)
-	err = c.files(ctx, path, func(name string, from io.Reader) error {
-		if name == "manifest.json" {
-			manifest, err = io.ReadAll(from)
-			return err
-		}
+	return c.files(ctx, path, func(name string, from io.Reader) error {
 		to, err := out.Create(name)
 		if err != nil {
 			return err
@@ -126,11 +127,6 @@ func (a *app) receiveBackup(ctx context.Context, c *client, path string, out *le
 		}), from)
 		return err
 	})
-	if err != nil {
-		return nil, m, err
-	}
-	m, err = out.Finish(manifest)
-	return manifest, m, err
 }
 
 type writerFunc func(b []byte) (int, error)

@@ -4,6 +4,7 @@ package main
 // are its lines, and the exit code.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,12 +90,7 @@ func (a *app) showFindings(s *screen, body []byte) error {
 			worst[1] = errNo
 		}
 	}
-	for _, code := range []int{6, 5, 1} {
-		if worst[code] != nil {
-			return worst[code]
-		}
-	}
-	return nil
+	return cmp.Or(worst[6], worst[5], worst[1])
 }
 
 // errFound is a failure that stdout tells of: for the exit code alone, nothing goes to stderr.

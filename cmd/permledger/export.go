@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -43,9 +44,6 @@ was a reason, the line says "` + "(erased)" + `". How many there were is said on
 			case a.global.json:
 				return domain.Errorf(domain.Malformed, "bad_flag", "export: gives many JSON documents, one a line; leave --json out")
 			}
-			if _, err := os.Lstat(catalogueOut); catalogueOut != "" && err == nil {
-				return domain.Errorf(domain.Malformed, "no_file", "--catalogue-out %s: it is there already; name a new file", catalogueOut)
-			}
 			return a.export(cmd.Context(), catalogueOut)
 		},
 	}
@@ -55,9 +53,18 @@ was a reason, the line says "` + "(erased)" + `". How many there were is said on
 	return cmd
 }
 
-func (a *app) export(ctx context.Context, catalogueOut string) error {
+func (a *app) export(ctx context.Context, catalogueOut string) (err error) {
+	catalogue, err := newFile(catalogueOut)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := catalogue.end(err == nil); err == nil {
+			err = e
+		}
+	}()
 	var sum ledger.Exported
-	err := a.withClient(ctx, func(c *client) error {
+	err = a.withClient(ctx, func(c *client) error {
 		bar := &bar{}
 		if _, shown := terminal(a.out); !shown { // both would be one on top of the other
 			bar = a.progressBar("Exporting", 0)
@@ -67,7 +74,8 @@ func (a *app) export(ctx context.Context, catalogueOut string) error {
 		return c.files(ctx, c.path("export", nil), func(name string, from io.Reader) error {
 			switch name {
 			case "catalogue.yaml":
-				return writeNew(catalogueOut, from)
+				_, err := io.Copy(catalogue, from)
+				return err
 			case "history.ndjson":
 				_, err := io.Copy(writerFunc(func(b []byte) (int, error) {
 					events += bytes.Count(b, []byte{'\n'})
@@ -100,18 +108,41 @@ func (a *app) export(ctx context.Context, catalogueOut string) error {
 	return nil
 }
 
-// writeNew writes a file that must not be there yet; name "" is none.
-func writeNew(name string, from io.Reader) error {
+// createdFile is a file that was not there before. end keeps it or takes it back.
+type createdFile struct {
+	name string
+	file *os.File // nil: none
+}
+
+// newFile makes the file; name "" is none, which takes everything.
+func newFile(name string) (*createdFile, error) {
 	if name == "" {
-		return nil
+		return &createdFile{}, nil
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, domain.Errorf(domain.Malformed, "no_file", "--catalogue-out %s: it is there already; name a new file", name)
+	}
 	if err != nil {
-		return fileError("writing the catalogue to", name, err)
+		return nil, fileError("writing the catalogue to", name, err)
 	}
-	_, err = io.Copy(f, from)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("writing the catalogue to %s: %w", name, err)
+	return &createdFile{name, f}, nil
+}
+
+func (f *createdFile) Write(b []byte) (int, error) {
+	if f.file == nil {
+		return len(b), nil
 	}
-	return nil
+	return f.file.Write(b)
+}
+
+func (f *createdFile) end(keep bool) error {
+	if f.file == nil {
+		return nil
+	}
+	err := f.file.Close()
+	if !keep || err != nil {
+		err = errors.Join(err, os.Remove(f.name))
+	}
+	return err
 }

@@ -1,13 +1,16 @@
 package main
 
-// How a service ends, and by which names it may be called, on the real program.
+// How a service ends, by which names it may be called, and that it stays up when one of its ledgers is damaged, on the real program.
 
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -278,5 +281,72 @@ func TestHosts(t *testing.T) {
 	}
 	if out, _ := runs(t, 0, "ready", "--server", s.url, "--json"); !strings.Contains(out, `"ready"`) {
 		t.Errorf("ready: got %q", out)
+	}
+}
+
+// One ledger's log was put back to an older copy: that one answers and records nothing and says why, everywhere and with its
+// runbook; the process stays up, and the other ledger goes on.
+func TestOneLedgerIsDamaged(t *testing.T) {
+	data := made(t)
+	runs(t, 0, "init", "--data", data, "--org", "beta", "--catalogue", "testdata/roles.yaml", "--founder", "professional:root")
+	older := filepath.Join(t.TempDir(), "log")
+	if err := os.CopyFS(older, os.DirFS(filepath.Join(data, "log"))); err != nil {
+		t.Fatal(err)
+	}
+	runs(t, 0, "record", "--data", data, "--org", "acme", "--actor", "professional:root", "account.open", "account=client:lost")
+	if err := errors.Join(os.RemoveAll(filepath.Join(data, "log")), os.CopyFS(filepath.Join(data, "log"), os.DirFS(older))); err != nil {
+		t.Fatal(err)
+	}
+
+	const why = "ledger of acme: its projection has event 4, the log ends at 3"
+	s := serves(t, data)
+	ready := s.asks(t, "GET", "/readyz", "", nil)
+	for ready.code == "starting" || ready.code == "behind" {
+		ready = s.asks(t, "GET", "/readyz", "", nil)
+	}
+	for what, a := range map[string]httpAnswer{
+		"/readyz":    ready,
+		"a command":  s.asks(t, "POST", "/orgs/acme/commands", opening("client:new"), nil),
+		"a question": s.asks(t, "GET", "/orgs/acme/who?action=view&resource=client:lost", "", nil),
+		"the events": s.asks(t, "GET", "/orgs/acme/events", "", nil),
+	} {
+		if a.status != http.StatusServiceUnavailable || a.code != "log_truncated" || !strings.Contains(a.body, why) || !strings.Contains(a.body, `"runbook":"log-truncated"`) {
+			t.Errorf("%s: got %d %s, want 503 that says %q and the runbook", what, a.status, a.body, why)
+		}
+	}
+	for _, args := range [][]string{{"ready"}, {"check", "professional:root", "view", "client:lost", "--org", "acme"}} {
+		if _, errs := runs(t, 6, append(args, "--server", s.url)...); !strings.Contains(errs, "see deploy/runbooks/log-truncated.md") {
+			t.Errorf("permledger %q: got %q, want it to name the runbook", args, errs)
+		}
+	}
+	if a := s.asks(t, "POST", "/orgs/beta/commands", opening("client:new"), nil); a.status != http.StatusOK {
+		t.Errorf("a command to the other ledger: got %d %s, want 200", a.status, a.body)
+	}
+	runs(t, 0, "history", "client:new", "--org", "beta", "--server", s.url)
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("the service ends with %v, want 0", err)
+	}
+	lines := 0
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, why) {
+			lines++
+			if !strings.Contains(line, `"level":"ERROR"`) || !strings.Contains(line, `"runbook":"log-truncated"`) {
+				t.Errorf("the log says %s, want an error with the runbook", line)
+			}
+		}
+	}
+	if lines != 1 {
+		t.Errorf("the log says so in %d lines, want one:\n%s", lines, s.log)
+	}
+
+	// A verb on the directory says it once, too.
+	for _, args := range [][]string{{"check", "professional:root", "view", "client:lost"}, {"record", "--actor", "professional:root", "account.open", "account=client:c1"}, {"export"}} {
+		_, errs := runs(t, 6, append(args, "--data", data, "--org", "acme")...)
+		if strings.Count(errs, "\n") != 1 || !strings.Contains(errs, why+"; see deploy/runbooks/log-truncated.md") {
+			t.Errorf("permledger %q: got %q, want one line that says %q and the runbook", args, errs, why)
+		}
 	}
 }

@@ -86,6 +86,9 @@ func (a *app) end(err error) int {
 	return exitCode(err)
 }
 
+// fatal ends the process where nothing that was opened may be used any more, not even to close it.
+func (a *app) fatal(err error) { os.Exit(a.end(err)) }
+
 // printable keeps what a caller typed from moving the cursor or colouring the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

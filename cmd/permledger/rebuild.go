@@ -44,6 +44,9 @@ With --json it prints one JSON object a line: how far it is ({"state": …}), an
 		Args:              arguments(0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.ReplaceDamaged && (o.Rollback || o.DryRun) {
+				return domain.Errorf(domain.Malformed, "bad_flag", "--replace-damaged goes with neither --rollback nor --dry-run: it begins with the log, compares with nothing, and swaps")
+			}
 			q := url.Values{}
 			for name, set := range map[string]bool{"dry_run": o.DryRun, "rollback": o.Rollback, "replace_damaged": o.ReplaceDamaged} {
 				if set {
@@ -100,15 +103,20 @@ func (a *app) work(ctx context.Context, method, path string, q url.Values, show 
 	return a.withClient(ctx, func(c *client) error {
 		q.Set("org", string(c.org))
 		body, err := c.open(ctx, method, path+"?"+q.Encode(), "application/json", nil)
+		var e *domain.Error
+		if errors.As(err, &e) && e.Code == "rebuild_running" { // no answer to what was asked: it is in use
+			return domain.Errorf(domain.Unavailable, e.Code, "%s", e.Message)
+		}
 		if err != nil {
 			return err
 		}
 		defer body.Close()
-		bar := a.workBar(c.org)
+		bar := workBar{a: a}
 		defer bar.stop()
 		lines := bufio.NewScanner(body)
 		lines.Buffer(nil, mostStep)
 		read := int64(0)
+		var at *ledger.RebuildState
 		for lines.Scan() {
 			read += int64(len(lines.Bytes())) + 1
 			var st workStep
@@ -121,7 +129,8 @@ func (a *app) work(ctx context.Context, method, path string, q url.Values, show 
 				}
 			}
 			if st.State != nil {
-				bar.show(*st.State)
+				at = st.State
+				bar.show(*at)
 				continue
 			}
 			bar.stop()
@@ -135,37 +144,58 @@ func (a *app) work(ctx context.Context, method, path string, q url.Values, show 
 			}
 			return nil
 		}
+		if ctx.Err() != nil && at != nil {
+			return domain.Errorf(domain.Unavailable, "interrupted", "interrupted while %s, at event %d of %d", at.Phase, at.Seq, at.Target)
+		}
 		return c.cut(ctx, read, lines.Err())
 	})
 }
 
-// workBar is a bar of events read. Elsewhere than on a terminal it shows nothing.
-type workBar struct{ *bar }
-
-func (a *app) workBar(org domain.Org) workBar {
-	return workBar{a.unitBar("Projection of "+string(org), 0, progress.UnitsDefault)}
+// A workBar is a bar of events read, from when there is something to say, on stderr and only on a terminal. Rate and time
+// left are the service's: it knows where reading began.
+type workBar struct {
+	a *app
+	*bar
 }
 
-func (b workBar) show(st ledger.RebuildState) {
+func (b *workBar) show(st ledger.RebuildState) {
+	if b.bar == nil {
+		style := progress.StyleDefault
+		style.Options.Separator = " "
+		style.Visibility = progress.StyleVisibility{Tracker: true}
+		b.bar = b.a.bar(&progress.Tracker{AutoStopDisabled: true}, style, 10)
+	}
 	if b.writer == nil {
 		return
 	}
-	message := st.Phase
-	switch st.Phase {
-	case ledger.PhaseReading:
-		message = fmt.Sprintf("reading, %.0f events/s, %s left", st.Rate, (time.Duration(st.Left) * time.Second).Round(time.Second))
-	case ledger.PhaseComparing:
-		message = fmt.Sprintf("comparing, %s", plural(int(st.Keys), "key", "keys"))
-	}
 	b.tracker.UpdateTotal(int64(st.Target))
 	b.tracker.SetValue(int64(st.Seq))
-	b.tracker.UpdateMessage(fmt.Sprintf("%s; live %d behind; %s", message, st.Lag, st.At.Local().Format(time.TimeOnly)))
+	b.tracker.UpdateMessage(workLine(st, b.a.global.zone.location()))
+}
+
+// workLine says how far it is, how far the live projection is behind the log, and when that was so: where the clock stands
+// still, so does the service. With the bar it fits 80 columns.
+func workLine(st ledger.RebuildState, zone *time.Location) string {
+	n := progress.UnitsDefault.Sprint
+	line := st.Phase
+	switch st.Phase {
+	case ledger.PhaseReading:
+		line += fmt.Sprintf(" %s/%s", n(int64(st.Seq)), n(int64(st.Target)))
+		if st.Rate > 0 { // it is known
+			line += fmt.Sprintf(", %s/s, %s left", n(int64(st.Rate)), time.Duration(st.Left*float64(time.Second)).Round(time.Second))
+		}
+	case ledger.PhaseComparing:
+		line += fmt.Sprintf(" %s keys", n(st.Keys))
+	}
+	return fmt.Sprintf("%s; live lag %s; %s", line, n(int64(st.Lag)), st.At.In(zone).Format(time.TimeOnly))
 }
 
 // stop may be called again.
-func (b workBar) stop() {
-	b.bar.stop()
-	b.writer = nil
+func (b *workBar) stop() {
+	if b.bar != nil {
+		b.bar.stop()
+		b.writer = nil
+	}
 }
 
 func showRebuilt(s *screen, body []byte) error {
@@ -173,24 +203,25 @@ func showRebuilt(s *screen, body []byte) error {
 	if err := read(body, &r); err != nil {
 		return err
 	}
-	if r.Seq == 0 && r.Comparison == nil { // it ended before anything came of it, and the error says why
-		return nil
-	}
 	began := ""
 	if r.Resumed > 0 {
 		began = fmt.Sprintf(" It went on behind event %d.", r.Resumed)
 	}
 	s.line("Read %s of the log of %s in %s.%s", plural(int(r.Events), "event", "events"), r.Org, seconds(r.Seconds), began)
-	showComparison(s, r.Comparison, r.Seq)
+	which, with := "new projection", "log"
+	if r.Kind == "rollback" {
+		which, with = "projection that was kept", "kept"
+	}
+	showComparison(s, r.Comparison, r.Seq, with)
 	switch {
 	case r.Swapped && r.Kept:
-		s.line("The new projection took the live one's place; the one before is kept.")
+		s.line("The %s took the live one's place; the one before is kept.", which)
 		s.dim("permledger rebuild --rollback goes back to it.")
 	case r.Swapped:
-		s.line("The new projection took the live one's place.")
-	case r.DryRun && r.Comparison != nil && r.Equal:
-		s.line("Nothing was swapped: without --dry-run the new projection would take the live one's place.")
-	case r.DryRun:
+		s.line("The %s took the live one's place.", which)
+	case r.DryRun && r.Comparison != nil && (r.Equal || r.Kind == "rollback"):
+		s.line("Nothing was swapped: without --dry-run the %s would take the live one's place.", which)
+	default:
 		s.line("Nothing was swapped.")
 	}
 	return nil
@@ -200,8 +231,9 @@ func seconds(s float64) time.Duration {
 	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)
 }
 
-// showComparison says what was compared and how much, and what differs.
-func showComparison(s *screen, c *ledger.Comparison, seq domain.Seq) {
+// showComparison says what was compared and how much, and what differs between the live projection and what it was compared
+// with: what the log gives, or the one that was kept.
+func showComparison(s *screen, c *ledger.Comparison, seq domain.Seq, with string) {
 	if c == nil {
 		return
 	}
@@ -216,14 +248,14 @@ func showComparison(s *screen, c *ledger.Comparison, seq domain.Seq) {
 	if c.Differing == 0 {
 		return
 	}
-	s.line("%s not what the log gives:", plural(int(c.Differing), "key is", "keys are"))
+	s.line("%s:", plural(int(c.Differing), "key differs", "keys differ"))
 	for _, d := range c.Differences {
 		s.line("  %s: %s", d.Sort, printable(d.Key))
 		if d.Seq != 0 {
 			s.line("    of event %d", d.Seq)
 		}
-		s.line("    live:  %s", orNothing(d.Live))
-		s.line("    log:   %s", orNothing(d.Rebuilt))
+		s.line("    live: %s", orNothing(d.Live))
+		s.line("    %-5s %s", with+":", orNothing(d.Rebuilt))
 	}
 	if more := int(c.Differing) - len(c.Differences); more > 0 {
 		s.line("  and %d more", more)

@@ -22,8 +22,8 @@ func newRestoreCommand(a *app) *cobra.Command {
 		GroupID: groupLedger,
 		Long: `restore makes the ledgers of a backup again, or that of --org, in a data directory that has none of them, or with --nats on
 a NATS server: the same events under the same seqs and ids, byte for byte, and the keys of the personal texts where
-the backup has them. The backup is checked as it is read, and the new log is read back and compared with it. A ledger is
-restored whole or not at all.
+the backup has them. The backup is checked as it is read, and the new log is read back and compared with it before it
+counts. A ledger is restored whole or not at all.
 
 The restored log is another than the lost one, by the time at which it was made, and everybody notices:
   - A data directory that still has a projection of the lost ledger is refused, since the projection may know more than the
@@ -31,7 +31,8 @@ The restored log is another than the lost one, by the time at which it was made,
   - Cursors of the change feed are of the lost log. Whoever follows is told must_refetch, fetches the state as it is now
     and follows on from there. Subscribers are not restored: they register again.
 
-What was recorded after the backup was made is not in it. A backup with --projection is ready sooner.`,
+What was recorded after the backup was made is not in it. A backup with --projection is ready sooner; with
+--without-projection that is left aside, e.g. because it alone is damaged.`,
 		Example: `  permledger restore ./backup-2026-01-05 --data ./ledger
   permledger restore ./backup-2026-01-05 --data ./ledger --org acme --nats tls://nats.example:4222 --creds ./permledger.creds`,
 		Args: arguments(1, "DIR"),
@@ -80,6 +81,7 @@ What was recorded after the backup was made is not in it. A backup with --projec
 		},
 	}
 	cmd.Flags().BoolVar(&o.WipeProjection, "wipe-projection", false, "throw away a projection that is left of the lost ledger")
+	cmd.Flags().BoolVar(&o.WithoutProjection, "without-projection", false, "make what follows from the events anew, also where the backup has it")
 	m.nats.register(cmd)
 	return cmd
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/permledger/permledger/cmd/permledger/internal/api"
 	"github.com/permledger/permledger/cmd/permledger/internal/ledger"
 	"github.com/permledger/permledger/cmd/permledger/internal/natsapi"
+	"github.com/permledger/permledger/cmd/permledger/internal/runbook"
 	"github.com/permledger/permledger/cmd/permledger/internal/telemetry"
 	"github.com/permledger/permledger/domain"
 )
@@ -109,7 +110,7 @@ func (s *serveFlags) options(a *app) (o serving, err error) {
 	}
 	o.stopWait = s.stopWait
 	logger, err := s.logger(a)
-	o.ledgers = ledger.Options{Data: a.global.data, NATS: nats, Logger: logger, Clock: true, Feed: true, Webhooks: true}
+	o.ledgers = ledger.Options{Data: a.global.data, NATS: nats, Logger: logger, Clock: true, Feed: true, Webhooks: true, Fatal: a.fatal}
 	return o, err
 }
 
@@ -189,25 +190,6 @@ func loopback(flag, listen, example string) (*net.TCPAddr, error) {
 // no other service takes the port while this one still answers.
 func (a *app) serve(ctx context.Context, o serving) (err error) {
 	logger := o.ledgers.Logger
-	l, err := net.ListenTCP("tcp", o.address)
-	if err != nil {
-		return listenError(o.address, err)
-	}
-	base := "http://" + l.Addr().String()
-	gate := api.NewGate()
-	server := &http.Server{
-		Handler:           api.Hosts(gate, o.hosts),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l); close(served) }()
-	defer func() {
-		server.Close()
-		for range served { // its end was heard of, or is now
-		}
-	}()
-
 	watching, err := telemetry.New(ctx, telemetry.Options{Logger: logger})
 	if err != nil {
 		return err
@@ -219,6 +201,25 @@ func (a *app) serve(ctx context.Context, o serving) (err error) {
 			logger.Warn("sending the traces that are left", "error", err)
 		}
 	}()
+	l, err := net.ListenTCP("tcp", o.address)
+	if err != nil {
+		return listenError(o.address, err)
+	}
+	base := "http://" + l.Addr().String()
+	gate := api.NewGate()
+	server := &http.Server{
+		Handler:           api.Watched(api.Hosts(gate, o.hosts), watching, logger),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l); close(served) }()
+	defer func() {
+		server.Close()
+		for range served { // its end was heard of, or is now
+		}
+	}()
+
 	o.ledgers.Observer = watching
 	service, err := ledger.Open(ctx, o.ledgers)
 	if err != nil {
@@ -288,7 +289,12 @@ func (a *app) serve(ctx context.Context, o serving) (err error) {
 			}
 			opened = nil // never again
 			if err == nil {
-				logger.Info("ready")
+				err = service.Ready(ctx) // a log of which nobody knew any more may be what its server could not read back
+				if err == nil {
+					logger.Info("ready")
+				} else if ctx.Err() == nil {
+					logger.Error("not ready", "error", err, "runbook", runbook.For(err))
+				}
 			}
 		}
 	}

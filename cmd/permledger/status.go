@@ -63,7 +63,7 @@ func newStatusCommand(a *app) *cobra.Command {
 		GroupID: groupLedger,
 		Long: `status says how long a service is up, whether it is ready and why not, and of each organisation how far its ledger, its
 change feed and its subscribers are. It answers about what is broken too, and ends with 0 wherever there was an answer:
-permledger ready tells by its exit code.
+permledger ready and permledger doctor tell by their exit codes.
 
 Of a directory that is opened here it says how the ledgers are once they have caught up. Its feeds do not run then.`,
 		Example: `  permledger status
@@ -109,7 +109,7 @@ func (a *app) statusClient(ctx context.Context) (*client, error) {
 	if a.global.data == "" || a.global.server != "" {
 		return a.client(ctx, ledger.Options{})
 	}
-	s, err := ledger.Open(ctx, ledger.Options{Data: a.global.data, Logger: a.quietLogger()})
+	s, err := ledger.Open(ctx, ledger.Options{Data: a.global.data, Logger: a.quietLogger(), Asking: true, Fatal: a.fatal})
 	if err != nil {
 		return nil, err
 	}

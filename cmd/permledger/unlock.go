@@ -38,7 +38,7 @@ done by operator:NAME, with the reason.`,
 					return err
 				}
 			}
-			s, err := ledger.Open(cmd.Context(), ledger.Options{Data: a.global.data, Logger: a.quietLogger()})
+			s, err := ledger.Open(cmd.Context(), ledger.Options{Data: a.global.data, Logger: a.quietLogger(), Asking: true, Fatal: a.fatal})
 			if err != nil {
 				return err
 			}

@@ -58,15 +58,18 @@ func showVerified(s *screen, body []byte) error {
 		return err
 	}
 	s.line("Tables of the projections: %s, %d bytes read and checked against their checksums.", plural(v.Files.Tables, "file", "files"), v.Files.Bytes)
-	which := "all"
-	if !v.Full {
-		which = fmt.Sprintf("%d of them, picked at random", v.Log.Events)
+	read := fmt.Sprintf("all %d events", v.Log.Events)
+	switch {
+	case !v.Full:
+		read = plural(int(v.Log.Events), "event", "events") + ", picked at random"
+	case v.Log.Events < uint64(v.Seq):
+		read = fmt.Sprintf("the first %d, and no further", v.Log.Events)
 	}
-	s.line("Log of %s: made at %s, up to event %d (%s); read and decoded: %s.", v.Org, s.time(v.Log.Created.String()), v.Seq, v.Log.Newest, which)
+	s.line("Log of %s: made at %s, up to event %d (%s); read and decoded: %s.", v.Org, s.time(v.Log.Created.String()), v.Seq, v.Log.Newest, read)
 	if !v.Full && (v.Comparison == nil || v.Differing == 0) {
 		s.line("Folded again: %s compared, all equal.", plural(v.KeysFolded, "key", "keys"))
 	}
-	showComparison(s, v.Comparison, v.Seq)
+	showComparison(s, v.Comparison, v.Seq, "log")
 	s.dim("It took %s.", seconds(v.Seconds))
 	return nil
 }

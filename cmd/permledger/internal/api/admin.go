@@ -1,13 +1,16 @@
 package api
 
-// Rebuilding and verifying a projection on a running server. Either takes minutes, so its answer is a stream of lines, each
-// a JSON object: how far it is, at least every half second, and last what it came to. It ends early with its client; a
-// rebuild that was cut goes on where it was when it is asked for again.
+// Rebuilding and verifying a projection on a running server. Either may take minutes, so its answer is a stream of lines,
+// each a JSON object: how far it is, twice a second, and last what it came to. It ends early with its client or with the
+// server; a rebuild that was cut goes on where it was when it is asked for again. What is made and compared is the ledger's
+// business; nothing here decides whether it is right.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,7 +18,7 @@ import (
 	"github.com/permledger/permledger/domain"
 )
 
-// A step is one line. The last one has Result or Error, or, where something was found to be wrong, both.
+// A step is one line. The last has Result, or Error, or both where something was done or found out before it went wrong.
 type step struct {
 	State  *ledger.RebuildState `json:"state,omitempty"`
 	Result any                  `json:"result,omitempty"`
@@ -28,6 +31,7 @@ type steps struct {
 	control *http.ResponseController
 	wait    time.Duration // for a client to take a line
 	cancel  context.CancelFunc
+	begun   bool
 	err     error
 }
 
@@ -35,6 +39,7 @@ func (s *steps) send(line step) {
 	if s.err != nil {
 		return
 	}
+	s.begun = true
 	// Each line has a time of its own: a server's bound on a whole answer is shorter than a long rebuild.
 	err := s.control.SetWriteDeadline(time.Now().Add(s.wait))
 	if errors.Is(err, http.ErrNotSupported) { // within this process
@@ -54,31 +59,35 @@ func (s *steps) send(line step) {
 	}
 }
 
-// work answers with the steps of do. What is wrong before the first of them is an ordinary problem.
-func (s *server) work(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, progress func(ledger.RebuildState)) (any, error)) error {
+// work answers with the steps of do. What is wrong before the first of them, with no result, is an ordinary problem.
+func (s *server) work(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, progress func(ledger.RebuildState)) (result any, err error)) error {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if r.Method == http.MethodHead {
+		return nil // it would be told nothing of all that
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(s.closing, cancel)()
+	defer context.AfterFunc(s.closing, cancel)() // it has no part in a graceful end
 	out := &steps{w: w, control: http.NewResponseController(w), wait: s.takeWait, cancel: cancel}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	sent := false
 	result, err := do(ctx, func(st ledger.RebuildState) { // called by one goroutine at a time, and not any more when do returns
 		if st.Phase != ledger.PhaseDone && st.Phase != ledger.PhaseFailed { // the last line tells the end
-			sent = true
 			out.send(step{State: &st})
 		}
 	})
+	if out.err != nil || r.Context().Err() != nil { // a client that left is no news
+		panic(http.ErrAbortHandler)
+	}
 	last := step{Result: result}
 	if err != nil {
 		if s.closing.Err() != nil && errors.Is(err, context.Canceled) {
-			err = domain.Errorf(domain.Unavailable, "stopping", "the service is being closed: ask again when it is back, and a rebuild goes on where it was")
+			err = domain.Errorf(domain.Unavailable, "stopping", "the service is being stopped: ask again when it is back, and a rebuild goes on where it was")
 		}
-		if !sent && !errors.Is(err, domain.Integrity) {
+		if !out.begun && result == nil {
 			w.Header().Del("Content-Type")
 			return err
 		}
 		p := problemOf(err, w.Header().Get(requestIDHeader))
-		if p.Code == "internal" && r.Context().Err() == nil {
+		if p.Code == "internal" {
 			s.logger.Error("request failed", "error", err, "request_id", p.RequestID)
 		}
 		last.Error = &p
@@ -103,8 +112,15 @@ func (s *server) rebuild(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if o.DryRun && o.ReplaceDamaged {
+		return domain.Errorf(domain.Malformed, "bad_options", "rebuilding: replacing what is damaged compares with nothing, so a dry run of it has nothing to tell: ask for one of them")
+	}
 	return s.work(w, r, func(ctx context.Context, progress func(ledger.RebuildState)) (any, error) {
-		return s.service.Rebuild(ctx, org, o, progress)
+		out, err := s.service.Rebuild(ctx, org, o, progress)
+		if err != nil && out.Comparison == nil && !out.Swapped {
+			return nil, err
+		}
+		return out, err
 	})
 }
 
@@ -125,7 +141,11 @@ func (s *server) verify(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return s.work(w, r, func(ctx context.Context, progress func(ledger.RebuildState)) (any, error) {
-		return s.service.Verify(ctx, org, o, progress)
+		out, err := s.service.Verify(ctx, org, o, progress)
+		if err != nil && (out.Seq == 0 || !errors.Is(err, domain.Integrity)) { // what was kept from looking has seen nothing
+			return nil, err
+		}
+		return out, err
 	})
 }
 
@@ -134,7 +154,9 @@ func (s *server) rebuilding(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readParams(r); err != nil {
 		return err
 	}
-	return writeJSON(w, map[string][]ledger.RebuildState{"rebuilds": append([]ledger.RebuildState{}, s.service.RebuildStates()...)})
+	states := append([]ledger.RebuildState{}, s.service.RebuildStates()...)
+	slices.SortFunc(states, func(a, b ledger.RebuildState) int { return cmp.Compare(a.Org, b.Org) })
+	return writeJSON(w, map[string][]ledger.RebuildState{"rebuilds": states})
 }
 
 // org reads the organisation, which must be given.

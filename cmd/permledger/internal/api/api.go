@@ -11,13 +11,10 @@ package api
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +36,7 @@ type Options struct {
 	// Patience is how long a request waits for a ledger that is catching up with its log; one that has not caught up by then is
 	// told how far it is. 0: as long as whoever asks.
 	Patience time.Duration
-	// Observer is told of each request; nil: nobody. Metrics answers GET /metrics; nil: there is nothing at that path.
+	// Observer is told of each request that nobody was told of before (see Watched); nil: nobody. Metrics answers GET /metrics; nil: there is nothing at that path.
 	Observer Observer
 	Metrics  http.Handler
 
@@ -49,7 +46,7 @@ type Options struct {
 
 // New gives the handler of every path of the contract.
 func New(o Options) http.Handler {
-	s := &server{service: o.Service, logger: o.Logger, baseURL: strings.TrimSuffix(o.BaseURL, "/"), closing: o.Closing, patience: o.Patience, observer: o.Observer,
+	s := &server{service: o.Service, logger: o.Logger, baseURL: strings.TrimSuffix(o.BaseURL, "/"), closing: o.Closing, patience: o.Patience,
 		after: o.after, takeWait: cmp.Or(o.takeWait, takeWait), mux: http.NewServeMux()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
@@ -60,6 +57,7 @@ func New(o Options) http.Handler {
 	if s.after == nil {
 		s.after = func(d time.Duration, do func()) func() bool { return time.AfterFunc(d, do).Stop }
 	}
+	s.watched = Watched(s.mux, o.Observer, s.logger)
 	allowed := make(map[string][]string)
 	routes := s.routes()
 	if o.Metrics != nil {
@@ -91,7 +89,7 @@ type server struct {
 	baseURL  string
 	closing  context.Context
 	patience time.Duration
-	observer Observer // or nil
+	watched  http.Handler // mux, and what tells of its requests
 	after    func(time.Duration, func()) (stop func() bool)
 	takeWait time.Duration
 	mux      *http.ServeMux
@@ -161,86 +159,7 @@ func notAllowed(methods string) do {
 	}
 }
 
-// ServeHTTP names the request, answers it and logs one line. The line has neither query nor account: who was asked
-// about is nobody's business who reads a server's log.
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
-	id := r.Header.Get(requestIDHeader)
-	if id == "" || len(id) > maxRequestID {
-		id = rand.Text()
-	}
-	h := w.Header()
-	h.Set(requestIDHeader, id)
-	h.Set("Cache-Control", "no-store") // what was true a moment ago may not be served as an answer
-	h.Set("X-Content-Type-Options", "nosniff")
-	t := &tracked{ResponseWriter: w, status: http.StatusOK}
-	end := func(string, int) {}
-	if s.observer != nil {
-		var ctx context.Context
-		ctx, end = s.observer.Begin(r, id)
-		r = r.WithContext(ctx)
-	}
-	defer func() {
-		cut := s.recovered(recover(), t, id)
-		_, path, ok := strings.Cut(r.Pattern, " ")
-		if !ok {
-			path = r.Pattern
-		}
-		s.logger.Info("request", "method", clip(r.Method), "path", path, "status", t.status, "duration", time.Since(start), "request_id", id)
-		end(r.Pattern, t.status)
-		if cut {
-			panic(http.ErrAbortHandler)
-		}
-	}()
-	s.mux.ServeHTTP(t, r)
-}
-
-// recovered answers for a handler that panicked with p, and tells whether the connection has to be cut.
-func (s *server) recovered(p any, t *tracked, id string) (cut bool) {
-	if p == nil {
-		return false
-	}
-	if p == http.ErrAbortHandler {
-		return true
-	}
-	what := fmt.Sprintf("%T", p) // its text may hold what somebody sent
-	if err, ok := p.(runtime.Error); ok {
-		what = err.Error()
-	}
-	s.logger.Error("panic", "panic", what, "request_id", id, "stack", string(debug.Stack()))
-	if t.sent {
-		return true
-	}
-	writeProblem(t, internal(id))
-	return false
-}
-
-const (
-	requestIDHeader = "X-Request-ID"
-	maxRequestID    = 256 // bytes; a longer one is replaced, as it would fill the log
-)
-
-// tracked remembers what was answered.
-type tracked struct {
-	http.ResponseWriter
-	status int
-	sent   bool // the status line is on its way: no problem can be told any more
-}
-
-func (t *tracked) WriteHeader(status int) {
-	if !t.sent {
-		t.status, t.sent = status, true
-	}
-	t.ResponseWriter.WriteHeader(status)
-}
-
-func (t *tracked) Write(b []byte) (int, error) {
-	t.sent = true
-	return t.ResponseWriter.Write(b)
-}
-
-// Unwrap is for http.ResponseController.
-func (t *tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.watched.ServeHTTP(w, r) }
 
 // endpoint turns what d returns into a problem, or cuts the connection where an answer has begun.
 func (s *server) endpoint(d do) http.Handler {

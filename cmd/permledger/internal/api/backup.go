@@ -43,8 +43,7 @@ func (s *server) backup(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return s.files(w, r, func(ctx context.Context, out *fileParts) error {
-		_, err := s.service.Backup(ctx, o, out)
-		return err
+		return s.service.Backup(ctx, o, out)
 	})
 }
 
@@ -85,11 +84,14 @@ func (s *server) files(w http.ResponseWriter, r *http.Request, write func(ctx co
 	taker := &taker{w: w, control: http.NewResponseController(w), takeWait: s.takeWait}
 	out := &fileParts{multipart: multipart.NewWriter(taker)}
 	w.Header().Set("Content-Type", "multipart/mixed; boundary="+out.multipart.Boundary())
+	if r.Method == http.MethodHead { // whoever looks whether it is there does not want all of it read
+		return nil
+	}
 	err := write(ctx, out)
 	if err == nil {
 		return out.multipart.Close()
 	}
-	if taker.gone { // a client that left is no news
+	if taker.gone || r.Context().Err() != nil { // a client that left is no news
 		panic(http.ErrAbortHandler)
 	}
 	if !out.begun {

@@ -3,9 +3,11 @@ package api
 // Files in one answer: whole, refused before the first, or with a problem as the last part.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -66,6 +68,9 @@ func TestBackupAndExport(t *testing.T) {
 			}
 		}
 	}
+	if a := w.do(http.MethodHead, "/admin/backup", ""); a.status != 200 || a.body != "" {
+		t.Errorf("HEAD /admin/backup: got %d with %d bytes", a.status, len(a.body))
+	}
 	for path, want := range map[string]int{
 		"/admin/backup?org=other": 404, "/admin/backup?org=A": 400, "/admin/backup?projection=1": 400, "/admin/backup?all=true": 400,
 		"/orgs/other/export": 404, "/orgs/acme/export?limit=3": 400,
@@ -92,5 +97,45 @@ func TestFilesThatEndInAProblem(t *testing.T) {
 	names, files := filesOf(t, rec)
 	if got := files[ProblemFile]; len(names) != 2 || !strings.Contains(got, `"code":"log_gap"`) || !strings.Contains(got, `"failure":"integrity"`) {
 		t.Fatalf("got %q, want the problem as the last", files)
+	}
+}
+
+// TestClientLeavesABackup: who interrupts a backup of a running service ends the work there, and the service's log has
+// nothing of it but that there was a request.
+func TestClientLeavesABackup(t *testing.T) {
+	var log bytes.Buffer
+	s := New(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}).(*server)
+	ended := make(chan error, 1)
+	s.mux.Handle("/slow", s.endpoint(func(w http.ResponseWriter, r *http.Request) error {
+		return s.files(w, r, func(ctx context.Context, out *fileParts) error {
+			if err := out.file("first", []byte("1")); err != nil {
+				return err
+			}
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				return err
+			}
+			<-ctx.Done() // as reading the log ends
+			ended <- ctx.Err()
+			return ctx.Err()
+		})
+	}))
+	service := httptest.NewServer(s)
+	ctx, leave := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, service.URL+"/slow", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := service.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the work ended with %v", err)
+	}
+	resp.Body.Close()
+	service.Close() // waits for the handler
+	if got := log.String(); !strings.Contains(got, "path=/slow") || strings.Contains(got, "level=ERROR") {
+		t.Errorf("the service's log is %q, want the request and no error", got)
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/permledger/permledger/domain"
 )
 
-// doctor answers 200 whatever was found: the answer is the findings. They are of all organisations, or of the one in org.
+// doctor answers 200 whatever was found: the answer is the findings. They are of all organisations, or of the one in org,
+// which is 404 where it has no ledger.
 func (s *server) doctor(w http.ResponseWriter, r *http.Request) error {
 	p, err := readParams(r, "org")
 	if err != nil {

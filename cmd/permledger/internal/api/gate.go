@@ -70,12 +70,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = writeJSON(w, map[string]string{"status": "alive"})
 	default:
 		h := w.Header()
-		h.Set("Cache-Control", "no-store")
 		h.Set("Retry-After", retryAfter)
 		if next != nil {
 			h.Set("Connection", "close") // of a server that will not be there for the next request
 		}
-		writeProblem(w, problemOf(refusal, ""))
+		writeProblem(w, problemOf(refusal, h.Get(requestIDHeader)))
 	}
 }
 

@@ -20,8 +20,9 @@ import (
 func Hosts(next http.Handler, names []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if host := hostOf(r.Host); host != "localhost" && !net.ParseIP(host).IsLoopback() && !slices.Contains(names, host) {
-			writeProblem(w, newProblem(http.StatusMisdirectedRequest, "unknown_host", fmt.Sprintf(
-				"host %q: this server is not known by that name; call it localhost or 127.0.0.1, or serve with --allow-host and the name that a proxy passes on", clip(r.Host))))
+			writeProblem(w, problemOf(refusal{status: http.StatusMisdirectedRequest, code: "unknown_host", detail: fmt.Sprintf(
+				"host %q: this server is not known by that name; call it localhost or 127.0.0.1, or serve with --allow-host and the name that a proxy passes on", clip(r.Host))},
+				w.Header().Get(requestIDHeader)))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -14,13 +15,6 @@ import (
 	"github.com/permledger/permledger/consumers"
 	"github.com/permledger/permledger/domain"
 )
-
-// An Observer is told of each request. Begin is called as one begins, with the id by which it is known, and gives the
-// context that it goes on with; what it gives besides is called as the request ends, with the pattern of the route that
-// matched ("GET /orgs/{org}/who") and the status of its answer.
-type Observer interface {
-	Begin(r *http.Request, id string) (ctx context.Context, end func(pattern string, status int))
-}
 
 // statusWait bounds how long the log's server is asked how the feeds stand: what it does not say by then is left out.
 const statusWait = 5 * time.Second
@@ -114,7 +108,10 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 		rebuilds[state.Org] = &state
 	}
 	for _, org := range orgs {
-		o := s.orgStatus(ctx, org)
+		o, err := s.orgStatus(ctx, org)
+		if err != nil {
+			return err
+		}
 		o.Rebuild = rebuilds[org]
 		answer.Organisations = append(answer.Organisations, o)
 	}
@@ -138,10 +135,14 @@ func (s *server) statusOrgs(ctx context.Context, only string) ([]domain.Org, err
 	return slices.Compact(orgs), nil
 }
 
-func (s *server) orgStatus(ctx context.Context, org domain.Org) orgStatus {
+// orgStatus fails only where there is no such ledger: that it can't be opened is how it stands.
+func (s *server) orgStatus(ctx context.Context, org domain.Org) (orgStatus, error) {
 	l, err := s.service.Find(ctx, org)
-	if err != nil {
-		return orgStatus{Org: org, State: stateStopped, Problem: troubleOf(err)}
+	switch {
+	case errors.Is(err, domain.Unknown):
+		return orgStatus{}, err
+	case err != nil:
+		return orgStatus{Org: org, State: stateStopped, Problem: troubleOf(err)}, nil
 	}
 	created, standing := l.Created().UTC(), l.Standing(ctx)
 	o := orgStatus{
@@ -158,7 +159,7 @@ func (s *server) orgStatus(ctx context.Context, org domain.Org) orgStatus {
 		o.Feed = feedStatusOf(ctx, l, standing)
 		o.Subscribers = subscribersStatusOf(ctx, l)
 	}
-	return o
+	return o, nil
 }
 
 func feedStatusOf(ctx context.Context, l *ledger.Ledger, standing ledger.Standing) *feedStatus {

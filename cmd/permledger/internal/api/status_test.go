@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -75,8 +74,10 @@ func TestStatus(t *testing.T) {
 	if only := statusOf(t, h, "?org=zeta"); len(only.Organisations) != 1 || only.Organisations[0].Org != "zeta" {
 		t.Errorf("asked of zeta, got %+v", only.Organisations)
 	}
-	if none := statusOf(t, h, "?org=nobody"); len(none.Organisations) != 1 || none.Organisations[0].State != "stopped" || none.Organisations[0].Problem.Code != "unknown_org" {
-		t.Errorf("asked of nobody, got %+v", none.Organisations)
+	for _, path := range []string{"/admin/status", "/admin/doctor"} {
+		if status, code, _ := through(h, path+"?org=nobody"); status != http.StatusNotFound || code != "unknown_org" {
+			t.Errorf("%s of nobody: got %d %s, want 404 unknown_org", path, status, code)
+		}
 	}
 }
 
@@ -124,6 +125,42 @@ func TestStatusOfWhatStopped(t *testing.T) {
 	if zeta.State != "ready" || zeta.Problem != nil {
 		t.Errorf("got %+v of the other", zeta)
 	}
+
+	// The same over a socket: doctor names the page, as does the problem of each question about it.
+	server := httptest.NewServer(h)
+	defer server.Close()
+	get := func(path string, status int, into any) {
+		t.Helper()
+		resp, err := server.Client().Get(server.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode != status {
+			t.Fatalf("%s: status %d, %v; want %d and JSON", path, resp.StatusCode, err, status)
+		}
+	}
+	var doctor struct{ Findings []ledger.Finding }
+	get("/admin/doctor", http.StatusOK, &doctor)
+	told := false
+	for _, f := range doctor.Findings {
+		if f.Failure == domain.Integrity {
+			told = f.Org == "acme" && f.Level == ledger.Problem && f.Code == "log_truncated" && f.Runbook == "log-truncated" && f.Advice != ""
+		}
+		if f.Org == "zeta" && f.Level != ledger.Well {
+			t.Errorf("of a sound ledger: %+v", f)
+		}
+	}
+	if !told {
+		t.Errorf("doctor does not tell of the log that was cut: %+v", doctor.Findings)
+	}
+	for _, path := range []string{"/orgs/acme/who?action=read&resource=record:r", "/readyz"} {
+		var p problem
+		get(path, http.StatusServiceUnavailable, &p)
+		if p.Code != "log_truncated" || p.Failure != domain.Integrity || p.Runbook != "log-truncated" || p.RequestID == "" {
+			t.Errorf("%s: got %+v, want why, the page and the request's id", path, p)
+		}
+	}
 }
 
 func closed(t *testing.T, s *ledger.Service) {
@@ -142,52 +179,5 @@ func record(t *testing.T, h http.Handler, org string) {
 	h.ServeHTTP(w, r)
 	if w.Code != http.StatusOK {
 		t.Fatalf("recording: status %d: %s", w.Code, w.Body)
-	}
-}
-
-// observed notes what it is told.
-type observed struct {
-	began []string
-	ended map[string]int
-}
-
-type marker struct{}
-
-func (o *observed) Begin(r *http.Request, id string) (context.Context, func(string, int)) {
-	o.began = append(o.began, id)
-	return context.WithValue(r.Context(), marker{}, id), func(pattern string, status int) { o.ended[pattern] = status }
-}
-
-func TestObserver(t *testing.T) {
-	world, o := newWorld(t), &observed{ended: make(map[string]int)}
-	seen := ""
-	h := New(Options{Service: world.service, Observer: o, Metrics: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		seen, _ = r.Context().Value(marker{}).(string)
-		panic("so it goes")
-	})})
-	ask := func(path string) *httptest.ResponseRecorder {
-		r, w := httptest.NewRequest("GET", path, nil), httptest.NewRecorder()
-		r.Header.Set("X-Request-ID", "r1")
-		h.ServeHTTP(w, r)
-		return w
-	}
-	ask("/orgs/acme/catalogue")
-	refused := ask("/orgs/nobody/who?action=read&resource=record:r")
-	ask("/metrics")
-	for pattern, want := range map[string]int{"GET /orgs/{org}/catalogue": 200, "GET /orgs/{org}/who": 404, "GET /metrics": 500} {
-		if got := o.ended[pattern]; got != want {
-			t.Errorf("%s ended with %d, want %d: %v", pattern, got, want, o.ended)
-		}
-	}
-	if len(o.began) != 3 || o.began[0] != "r1" || seen != "r1" {
-		t.Errorf("began %v, and the handler saw %q; want each by its id, in the context that was given", o.began, seen)
-	}
-	if got := refused.Header().Get("X-Request-ID"); got != "r1" {
-		t.Errorf("the refusal is of request %q, want r1", got)
-	}
-	w := httptest.NewRecorder()
-	world.handler.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	if w.Code != http.StatusNotFound {
-		t.Errorf("/metrics where there are none: status %d, want 404", w.Code)
 	}
 }

@@ -14,8 +14,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/permledger/permledger/domain"
+	"github.com/permledger/permledger/projections"
 )
 
 // backedUpIn backs up into a new directory.
@@ -33,26 +35,11 @@ func backedUpIn(t testing.TB, s *Service, o BackupOptions) (dir string) {
 }
 
 func backUpInto(ctx context.Context, s *Service, o BackupOptions, d *BackupDir) error {
-	m, err := s.Backup(ctx, o, lastApart{d})
-	if err != nil {
+	if err := s.Backup(ctx, o, d); err != nil {
 		return err
 	}
-	encoded, err := m.encode()
-	if err != nil {
-		return err
-	}
-	_, err = d.Finish(encoded)
+	_, _, err := d.Finish()
 	return err
-}
-
-// lastApart keeps the manifest from the directory, as the command line does.
-type lastApart struct{ d *BackupDir }
-
-func (l lastApart) Create(name string) (io.Writer, error) {
-	if name == manifestName {
-		return new(bytes.Buffer), nil
-	}
-	return l.d.Create(name)
 }
 
 func openBackup(t testing.TB, dir string) *Backup {
@@ -227,23 +214,82 @@ func TestVerifyNoticesDamage(t *testing.T) {
 }
 
 func TestRestoreOfADamagedBackupLeavesNothing(t *testing.T) {
+	dir, was := smallBackup(t)
 	for _, name := range []string{"acme/events.ndjson", "acme/keys.ndjson", "acme/projection"} {
 		t.Run(name, func(t *testing.T) {
-			dir, _ := smallBackup(t)
 			path := filepath.Join(dir, name)
-			b, err := os.ReadFile(path)
-			if err == nil {
-				b[len(b)-3] ^= 1
-				err = os.WriteFile(path, b, 0o600)
-			}
+			whole, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
+			bad := bytes.Clone(whole)
+			bad[len(bad)-3] ^= 1
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			defer os.WriteFile(path, whole, 0o600)
 			s := importing(t)
 			_, err = s.Restore(t.Context(), openBackup(t, dir), RestoreOptions{}, nil)
 			wantError(t, err, domain.Integrity, "backup_damaged", name)
 			wantNothing(t, s)
+			if name != "acme/projection" { // which alone can be made of the rest
+				return
+			}
+			if _, err = s.Restore(t.Context(), openBackup(t, dir), RestoreOptions{WithoutProjection: true}, nil); err != nil {
+				t.Fatalf("without the damaged projection: %v", err)
+			}
+			wantSameLog(t, ledgerOf(t, s), was)
 		})
+	}
+}
+
+// TestRestoreOfTheProjection: it is there, key by key, before the log counts as a ledger, so that nothing is folded; one that
+// another program's format made is left aside.
+func TestRestoreOfTheProjection(t *testing.T) {
+	dir, was := smallBackup(t)
+	s := importing(t)
+	b := openBackup(t, dir)
+	p, err := s.db.Ledger(acme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := func(p *projections.Ledger) (projections.Position, projections.Digest) {
+		t.Helper()
+		pinned, err := p.Pin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pinned.Close()
+		d, err := pinned.Digest(t.Context(), nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pinned.Position(), d
+	}
+	r := &backupReader{b: b}
+	if err := r.projection(t.Context(), &b.Ledgers[0], time.Now(), p); err != nil {
+		t.Fatal(err)
+	}
+	gotAt, got := digest(p)
+	wantAt, want := digest(was.p)
+	if gotAt.Seq != wantAt.Seq || gotAt.EventID != wantAt.EventID || !gotAt.Building || !got.Equal(want) {
+		t.Errorf("loaded: %+v, %+v\nwant building, and %+v, %+v", gotAt, got, wantAt, want)
+	}
+
+	path := filepath.Join(dir, "acme", "projection")
+	older := []byte{3, 1, 0, 0} // a position of the first format
+	if err := os.WriteFile(path, older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sums := newSumming(io.Discard)
+	_, _ = sums.Write(older)
+	b.Ledgers[0].Projection = &BackupFile{Name: "acme/projection", Bytes: sums.n, SHA256: sums.hex()}
+	done, err := s.Restore(t.Context(), b, RestoreOptions{WipeProjection: true}, nil)
+	if err != nil || done[0].Projection != nil {
+		t.Fatalf("restoring a projection of another format: %+v, %v, want it left aside", done, err)
+	}
+	if _, got := digest(ledgerOf(t, s).p); !got.Equal(want) {
+		t.Errorf("made again: %+v, want %+v", got, want)
 	}
 }
 
@@ -291,7 +337,7 @@ func TestRestoreOverANewerProjection(t *testing.T) {
 	s = openService(t, Options{Data: newer, Create: true})
 	_, err = s.Restore(t.Context(), openBackup(t, dir), RestoreOptions{}, nil)
 	wantError(t, err, domain.Conflict, "projection_left", "--wipe-projection")
-	if orgs, err := s.Orgs(t.Context()); err != nil || len(orgs) != 0 {
+	if orgs, err := s.store.Orgs(t.Context()); err != nil || len(orgs) != 0 {
 		t.Fatalf("after it was refused there are ledgers: %v, %v", orgs, err)
 	}
 	if _, err = s.Restore(t.Context(), openBackup(t, dir), RestoreOptions{WipeProjection: true}, nil); err != nil {
@@ -313,6 +359,8 @@ func TestRestoreOverANewerProjection(t *testing.T) {
 	defer closeService(t, s)
 	_, err = s.Ledger(t.Context(), acme)
 	wantError(t, err, domain.Integrity, "log_swapped", "")
+	// Nor is that backed up: it would push out backups that have what the projection has seen.
+	wantError(t, s.Backup(t.Context(), BackupOptions{}, nil), domain.Integrity, "log_swapped", "")
 }
 
 // TestRestoreToAServer: over the network, beside a data directory that holds the projection only.

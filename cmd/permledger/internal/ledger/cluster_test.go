@@ -310,8 +310,7 @@ func TestNodesAreKilled(t *testing.T) {
 	o := c.options()
 	o.Feed, o.Clock = true, true
 	a := founding(t, o)
-	record1(t, a, opens(anna), opens(bob), assigns(anna, "therapist"), assigns(bob, "therapist"), assigns(boss, "therapist"))
-	before := a.Head()
+	before := tollHouse(t, a)
 	o.Data = t.TempDir()
 	s := openService(t, o)
 	defer closeService(t, s)

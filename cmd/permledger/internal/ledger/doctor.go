@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,24 +61,33 @@ const (
 	catchUpWait  = 5 * time.Second // for a ledger that was only opened for this
 )
 
-// Doctor looks over the data directory, the log's server and every ledger, or that of only one organisation. It fails only
-// where ctx ends: what can't be looked at is a finding.
+// Doctor looks over the data directory, the log's server and every ledger, or that of only one organisation. What can't be
+// looked at is a finding. Errors: Unknown where the one has no ledger; that of ctx.
 func (s *Service) Doctor(ctx context.Context, only domain.Org) ([]Finding, error) {
 	d := &doctor{s: s}
 	d.data()
 	d.versions(ctx)
-	orgs, err := s.store.Orgs(ctx)
+	orgs, err := s.Orgs(ctx)
 	if err != nil {
 		d.met("log", "", err, "see that the NATS server runs and can be reached")
+	} else if only != "" && !slices.Contains(orgs, only) {
+		orgs = append(orgs, only) // an import that never finished is no ledger, and may be there
 	}
-	inspections := make(map[domain.Org]eventstore.Inspection)
+	inspections := make(map[domain.Org]eventstore.Inspection) // of all, whoever is asked about: they share the disk
 	for _, org := range orgs {
 		in, err := s.store.Inspect(ctx, org)
-		if err != nil {
-			d.met("log", org, err, "see that the NATS server runs and can be reached")
+		if err == nil {
+			inspections[org] = in
 			continue
 		}
-		inspections[org] = in
+		if errors.Is(err, domain.Unknown) { // opening it tells whether there ever was one
+			if _, err = s.Find(ctx, org); org == only && errors.Is(err, domain.Unknown) {
+				return nil, err
+			}
+		}
+		if err != nil && (only == "" || only == org) {
+			d.met("log", org, err, "see that the NATS server runs and can be reached")
+		}
 	}
 	d.disk(inspections)
 	for _, org := range orgs {
@@ -105,7 +115,7 @@ func (d *doctor) warn(check string, org domain.Org, page, advice, format string,
 	d.found = append(d.found, Finding{Check: check, Org: org, Level: Warning, Advice: advice, Runbook: page, Text: fmt.Sprintf(format, args...)})
 }
 
-// met is the finding that an error is. What is behind or away for a while is a warning, all else a problem.
+// met is the finding that an error is. What is only behind is a warning, all else a problem.
 func (d *doctor) met(check string, org domain.Org, err error, advice string) {
 	f := Finding{Check: check, Org: org, Level: Problem, Text: err.Error(), Advice: advice, Runbook: runbook.For(err)}
 	var e *domain.Error
@@ -117,6 +127,9 @@ func (d *doctor) met(check string, org domain.Org, err error, advice string) {
 	}
 	if f.Runbook != "" {
 		f.Advice = strings.TrimPrefix(f.Advice+"; do as deploy/runbooks/"+f.Runbook+".md says", "; ")
+	}
+	if f.Advice == "" { // the error says it by itself, or is one that nobody foresaw
+		f.Advice = "see to what it says, then look again: permledger doctor"
 	}
 	d.found = append(d.found, f)
 }

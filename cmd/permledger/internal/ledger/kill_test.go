@@ -30,7 +30,7 @@ const (
 // nightShift is the reason of every grant of these tests: it lies in the log sealed, under a key that is to survive as well.
 const nightShift = "the night shift"
 
-// TestToBeKilled is the process that TestKilledWhileFollowed kills; by itself it does nothing.
+// TestToBeKilled is the process that TestKilled kills; by itself it does nothing.
 func TestToBeKilled(t *testing.T) {
 	data := os.Getenv(killedData)
 	if data == "" {
@@ -74,10 +74,18 @@ func toll(round string, i, j int) []domain.Command {
 	return []domain.Command{unlinks(bob, mine)}
 }
 
+// tollHouse opens and appoints those whom toll is about, and gives the head then.
+func tollHouse(t *testing.T, l *Ledger) domain.Seq {
+	t.Helper()
+	record1(t, l, opens(anna), opens(bob), assigns(anna, "therapist"), assigns(bob, "therapist"), assigns(boss, "therapist"))
+	return l.Head()
+}
+
 // tooLate says that a grant would have been over before it could begin: then nothing was recorded.
 func tooLate(err error) bool { return errorCode(err) == "empty_interval" }
 
-func TestKilledWhileFollowed(t *testing.T) {
+func TestKilled(t *testing.T) {
+	t.Parallel()
 	r := random(t)
 	data := t.TempDir()
 	s := openService(t, Options{Data: data, Create: true, Feed: true})
@@ -85,8 +93,7 @@ func TestKilledWhileFollowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record1(t, l, opens(anna), opens(bob), assigns(anna, "therapist"), assigns(bob, "therapist"), assigns(boss, "therapist"))
-	head := l.Head()
+	head := tollHouse(t, l)
 	closeService(t, s)
 
 	n := 5

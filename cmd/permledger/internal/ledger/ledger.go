@@ -53,6 +53,7 @@ func (l *Ledger) start() {
 	news := make(chan domain.Seq, 1)
 	go func() {
 		defer close(l.done)
+		defer l.s.db.LastWords()
 		err := l.beginPatiently()
 		if err != nil {
 			l.fail(err)
@@ -85,7 +86,7 @@ func (l *Ledger) stop() {
 // fail stops the ledger for good: nothing is answered or recorded over a log that is not what it was. It says so in one
 // line, with the page under deploy/runbooks that says what to do.
 func (l *Ledger) fail(err error) {
-	if l.broken.CompareAndSwap(nil, &failure{err}) && l.ctx.Err() == nil {
+	if l.broken.CompareAndSwap(nil, &failure{err}) && l.ctx.Err() == nil && !l.s.o.Asking {
 		l.s.o.Logger.Error("the ledger stops", "org", l.log.Org(), "error", err, "runbook", runbook.For(err))
 	}
 	l.die()
@@ -157,7 +158,14 @@ func (l *Ledger) belongs(ctx context.Context, pos projections.Position) error {
 	if pos.Seq > 0 {
 		e, err := l.log.Get(ctx, pos.Seq)
 		if isFailure(err, domain.Unknown) {
-			return domain.Errorf(domain.Integrity, "log_truncated", "ledger of %s: its projection has event %d, the log ends before it", l.log.Org(), pos.Seq)
+			head, err := l.log.Head(ctx)
+			if err != nil {
+				return err
+			}
+			if head >= pos.Seq {
+				return domain.Errorf(domain.Integrity, "log_gap", "ledger of %s: its projection has event %d, and the log, which ends at %d, does not have it or can't read it", l.log.Org(), pos.Seq, head)
+			}
+			return domain.Errorf(domain.Integrity, "log_truncated", "ledger of %s: its projection has event %d, the log ends at %d", l.log.Org(), pos.Seq, head)
 		} else if err != nil {
 			return err
 		}
@@ -261,7 +269,7 @@ func (l *Ledger) decodeAhead(ctx context.Context, after, upTo domain.Seq) decode
 				return false
 			}
 		}
-		for entry, err := range l.log.Read(ctx, after, upTo) {
+		for entry, err := range l.log.Replay(ctx, after, upTo) {
 			if err == nil {
 				var e *domain.Event
 				if e, err = l.decode(entry); err == nil {
@@ -286,7 +294,7 @@ func (l *Ledger) decode(entry eventstore.Entry) (*domain.Event, error) {
 	if err != nil {
 		return nil, domain.Errorf(domain.Integrity, "undecodable_event", "ledger of %s: event %d can't be read: %v", l.log.Org(), entry.Seq, err)
 	}
-	if e.Org != l.log.Org() || e.ID != entry.ID {
+	if e.Org != l.log.Org() || entry.ID != "" && e.ID != entry.ID {
 		return nil, domain.Errorf(domain.Integrity, "foreign_event", "ledger of %s: event %d says it is %s of %s, and stands in the log as %s", l.log.Org(), entry.Seq, e.ID, e.Org, entry.ID)
 	}
 	return e, nil

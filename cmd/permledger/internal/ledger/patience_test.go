@@ -1,6 +1,6 @@
 package ledger
 
-// Starting while the external server is away.
+// Starting while the external server is away, and commands that waited for their turn for too long.
 
 import (
 	"testing"
@@ -58,4 +58,18 @@ func TestTheServerGoesAwayAtTheStart(t *testing.T) {
 	if err := l.sound(); err != nil || l.Head() != head {
 		t.Errorf("the server is back: the ledger is at %d (%v), want %d", l.Head(), err, head)
 	}
+}
+
+// A command that waited for its turn for longer than its caller is asked to is refused, and nothing of it is recorded; what
+// comes behind it is taken.
+func TestACommandWaitedTooLong(t *testing.T) {
+	l := founding(t, Options{Data: t.TempDir()})
+	head := l.Head()
+	late := &job{commands: []domain.Command{opens("client:late")}, steps: Steps{Asked: time.Now().Add(-turnWait - 1)}, done: make(chan struct{})}
+	_, err := l.hand(t.Context(), late)
+	wantError(t, err, domain.Unavailable, "busy", "nothing was recorded")
+	if l.Head() != head {
+		t.Errorf("the ledger is at %d, want %d as before", l.Head(), head)
+	}
+	record1(t, l, opens("client:late"))
 }

@@ -29,8 +29,11 @@ import (
 )
 
 const (
-	// besideCache is the cache of a database that is built beside, in bytes: what it reads, its Head remembers.
-	besideCache = 16 << 20
+	// besideCache is the cache of a database that is built beside, in bytes. Where the filters of its tables do not fit, each
+	// lookup of what the Head does not remember reads them again.
+	besideCache = 64 << 20
+	// comparingCache is the same while it is compared, when each block is read once.
+	comparingCache = 8 << 20
 	// nearly is how far the new projection may be behind the live one when the writer's turn begins.
 	nearly = 500
 	// heartbeat is how often progress is told, whether there is any or not.
@@ -86,6 +89,7 @@ type Rebuilt struct {
 	Events  uint64     `json:"events"`  // read by this run
 	Resumed domain.Seq `json:"resumed"` // the event behind which it went on; 0: from the beginning
 	Seconds float64    `json:"seconds"`
+	Reading float64    `json:"reading"` // how many of the seconds went into reading the log
 	DryRun  bool       `json:"dry_run,omitempty"`
 	Swapped bool       `json:"swapped"`
 	Kept    bool       `json:"kept"` // the one that was live is kept for a rollback
@@ -321,6 +325,7 @@ func (r *rebuild) rebuild(ctx context.Context, out *Rebuilt) error {
 	if err := r.catchUp(ctx); err != nil {
 		return err
 	}
+	out.Reading = time.Since(r.read).Seconds()
 	tail := new(projections.Tail)
 	if err := r.compare(ctx, out, tail); err != nil {
 		return err
@@ -347,10 +352,16 @@ func differing(n int64) string {
 	return fmt.Sprintf("%d keys differ", n)
 }
 
+// ofProjection tells whether it is the projection that is damaged, and not the log: only then may it be thrown away.
+func ofProjection(err error) bool {
+	var e *domain.Error
+	return errors.As(err, &e) && (e.Code == "projections_damaged" || e.Code == "projections_format")
+}
+
 // find finds the ledger, and waits until it has caught up unless it is to be replaced.
 func (r *rebuild) find(ctx context.Context, org domain.Org) error {
 	l, err := r.s.ledger(ctx, org)
-	if isFailure(err, domain.Integrity) && r.kind == "replace" {
+	if ofProjection(err) && r.kind == "replace" {
 		// Not even the position can be read. Without anything the ledger opens, and its ordinary start reads all of its log.
 		if err := r.s.db.Discard(ctx, org); err != nil {
 			return err
@@ -368,7 +379,7 @@ func (r *rebuild) find(ctx context.Context, org domain.Org) error {
 	if r.kind != "replace" || !isFailure(err, domain.Integrity) {
 		return err
 	}
-	if errors.As(err, &e) && e.Code != "projections_damaged" && e.Code != "projections_format" {
+	if errors.As(err, &e) && !ofProjection(err) {
 		if err := l.belongs(ctx, l.p.Position()); err != nil {
 			return domain.Errorf(domain.Integrity, e.Code, "%s: it is the log that is wrong: restore it; where this log is the one to go on with, restore it with permledger restore, which knows what to do with the projection", e.Message)
 		}
@@ -393,11 +404,11 @@ func (r *rebuild) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.openDB(); isFailure(err, domain.Integrity) { // what was left is of no use
+	if err := r.openDB(besideCache); isFailure(err, domain.Integrity) { // what was left is of no use
 		if err := r.clear(); err != nil {
 			return err
 		}
-		if err := r.openDB(); err != nil {
+		if err := r.openDB(besideCache); err != nil {
 			return err
 		}
 	} else if err != nil {
@@ -421,9 +432,9 @@ func (r *rebuild) open(ctx context.Context) error {
 	return r.new.Bind(r.l.log.Created(), true)
 }
 
-func (r *rebuild) openDB() (err error) {
+func (r *rebuild) openDB(cache int64) (err error) {
 	path := filepath.Join(r.dir, "db")
-	if r.db, err = projections.Open(path, projections.Options{CacheBytes: besideCache, Logger: r.s.o.Logger, Beside: true}); err != nil {
+	if r.db, err = projections.Open(path, projections.Options{CacheBytes: cache, Logger: r.s.o.Logger, Beside: true}); err != nil {
 		return err
 	}
 	if r.new, err = r.db.Ledger(r.l.Org()); err != nil {
@@ -464,8 +475,20 @@ func (r *rebuild) target(ctx context.Context) (domain.Seq, error) {
 	return r.l.p.Position().Seq, r.l.sound()
 }
 
-// catchUp reads the log until the new projection is nearly as far as it is to go.
+// catchUp reads the log, and opens the new projection again with the memory that comparing needs.
 func (r *rebuild) catchUp(ctx context.Context) error {
+	err := r.readUp(ctx)
+	if err == nil {
+		err = r.close()
+	}
+	if err != nil {
+		return err
+	}
+	return r.openDB(comparingCache)
+}
+
+// readUp reads the log until the new projection is nearly as far as it is to go.
+func (r *rebuild) readUp(ctx context.Context) error {
 	head := r.new.Head()
 	from := head.KnownAt()
 	r.update(func(st *RebuildState) { r.read, st.Phase, st.From, st.Seq = time.Now(), PhaseReading, from, from })

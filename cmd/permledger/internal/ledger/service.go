@@ -16,12 +16,15 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
@@ -52,6 +55,14 @@ type Options struct {
 
 	Observer Observer // nil: nobody is told
 
+	// Asking is for whoever opens the ledgers for one question or command: why a ledger stops comes back to them as an error,
+	// and is not logged as well.
+	Asking bool
+
+	// Fatal is projections.Options.Fatal.
+	Fatal func(error)
+
+	fs    vfs.FS                               // what the projection's database lies on, for tests; nil: the machine's
 	after func(time.Duration) <-chan time.Time // what the clock waits by, for its tests; nil: time.After
 }
 
@@ -66,13 +77,16 @@ type Service struct {
 
 	rebuilds rebuilds
 
+	projected []domain.Org // of whom something was projected when it was opened, sorted
+
 	idMu    sync.Mutex // guards entropy
 	entropy ulid.MonotonicReader
 
-	mu      sync.Mutex // guards ledgers and opening; held while a ledger is opened, but not while it catches up
+	mu      sync.Mutex // guards what follows, and opening; held while a ledger is opened, but not while it catches up
 	ledgers map[domain.Org]*Ledger
-	failed  error // why OpenAll could not open them
-	opened  bool  // OpenAll is done
+	failed  error               // why OpenAll could not open them
+	opened  bool                // OpenAll is done
+	shut    map[domain.Org]bool // those that OpenAll found damaged before they could be opened
 }
 
 // Open opens the data directory. Errors: Unreachable where it is missing, cannot be read, or another process has it.
@@ -99,7 +113,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		o: o, ledgers: make(map[domain.Org]*Ledger), entropy: ulid.Monotonic(o.Random, 0), turns: make(chan struct{}, turns), began: time.Now(),
+		o: o, ledgers: make(map[domain.Org]*Ledger), shut: make(map[domain.Org]bool), entropy: ulid.Monotonic(o.Random, 0), turns: make(chan struct{}, turns), began: time.Now(),
 	}
 	log := o.NATS
 	log.Relaxed, log.Logger, log.Rand = o.Relaxed, o.Logger, o.Random
@@ -110,8 +124,11 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if s.store, err = eventstore.Open(ctx, log); err != nil {
 		return nil, err
 	}
-	if s.db, err = projections.Open(projectionDir(o.Data), projections.Options{Logger: o.Logger}); err != nil {
+	if s.db, err = projections.Open(projectionDir(o.Data), projections.Options{Logger: o.Logger, Fatal: o.Fatal, FS: o.fs}); err != nil {
 		return nil, errors.Join(err, s.store.Close())
+	}
+	if s.projected, err = s.db.Orgs(); err != nil { // no reason to keep the ledgers shut that are sound
+		o.Logger.Error("whose ledgers were here can't be listed: one whose log is gone is not noticed", "error", err, "runbook", runbook.For(err))
 	}
 	if o.Feed {
 		if err := s.openState(ctx); err != nil {
@@ -157,14 +174,50 @@ func (s *Service) Close() error {
 	return errors.Join(s.db.Close(), s.store.Close())
 }
 
-// Orgs lists the organisations that have a ledger, sorted.
-func (s *Service) Orgs(ctx context.Context) ([]domain.Org, error) { return s.store.Orgs(ctx) }
+// Orgs lists the organisations that have a ledger, sorted, also where its log is gone and only the projection knows of it.
+func (s *Service) Orgs(ctx context.Context) ([]domain.Org, error) {
+	orgs, err := s.store.Orgs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var without []domain.Org
+	for _, org := range s.projected {
+		if _, has := slices.BinarySearch(orgs, org); !has && s.orphaned(org) != nil {
+			without = append(without, org)
+		}
+	}
+	orgs = append(orgs, without...)
+	slices.Sort(orgs)
+	return orgs, nil
+}
+
+// lost is for an organisation that the log's server knows nothing of: why it may be that its log was lost, nil where it
+// never had one.
+func (s *Service) lost(ctx context.Context, org domain.Org) error {
+	return cmp.Or(s.orphaned(org), s.store.Ready(ctx)) // a server that could not read back a stream is not ready
+}
+
+// orphaned is Integrity where there is a projection of a log that there is not. Of one that an import left half made there
+// never was any.
+func (s *Service) orphaned(org domain.Org) error {
+	if _, was := slices.BinarySearch(s.projected, org); !was {
+		return nil
+	}
+	p, err := s.db.Ledger(org)
+	if err != nil {
+		return err
+	}
+	if pos := p.Position(); pos.Seq > 0 && !pos.Building {
+		return domain.Errorf(domain.Integrity, "log_swapped", "ledger of %s: its projection has event %d of a log created at %s, and there is no log of it", org, pos.Seq, domain.InstantOf(pos.Stream))
+	}
+	return nil
+}
 
 // Ledger gives an organisation's ledger, caught up with its log; org "" stands for the only one there is. Errors:
 // Unknown, Malformed where "" leaves a choice, Integrity where log and projection do not belong together.
 func (s *Service) Ledger(ctx context.Context, org domain.Org) (*Ledger, error) {
 	if org == "" {
-		orgs, err := s.store.Orgs(ctx)
+		orgs, err := s.Orgs(ctx)
 		switch {
 		case err != nil:
 			return nil, err
@@ -198,6 +251,9 @@ func (s *Service) ledger(ctx context.Context, org domain.Org) (*Ledger, error) {
 		return l, nil
 	}
 	log, err := s.store.Open(ctx, org)
+	if isFailure(err, domain.Unknown) {
+		err = cmp.Or(s.lost(ctx, org), err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +287,7 @@ func (s *Service) OpenAll(ctx context.Context) error {
 }
 
 func (s *Service) openAll(ctx context.Context) error {
-	orgs, err := s.store.Orgs(ctx)
+	orgs, err := s.Orgs(ctx)
 	if err != nil {
 		return err
 	}
@@ -241,7 +297,8 @@ func (s *Service) openAll(ctx context.Context) error {
 		switch _, err := s.ledger(ctx, org); {
 		case isFailure(err, domain.Integrity):
 			s.o.Logger.Error("the ledger is not opened", "org", org, "error", err, "runbook", runbook.For(err))
-			damaged = cmp.Or(damaged, fmt.Errorf("ledger of %s: %w", org, err))
+			s.keepShut(org)
+			damaged = cmp.Or(damaged, err)
 		case err != nil:
 			return fmt.Errorf("ledger of %s: %w", org, err)
 		default:
@@ -251,7 +308,7 @@ func (s *Service) openAll(ctx context.Context) error {
 	for _, org := range sound {
 		switch _, err := s.Ledger(ctx, org); {
 		case isFailure(err, domain.Integrity): // it has told the log by itself
-			damaged = cmp.Or(damaged, fmt.Errorf("ledger of %s: %w", org, err))
+			damaged = cmp.Or(damaged, err)
 		case err != nil:
 			return fmt.Errorf("ledger of %s: %w", org, err)
 		}
@@ -283,16 +340,24 @@ var stops = map[string]bool{
 // and ends with ctx.
 func (s *Service) Tidy(ctx context.Context) error { return s.db.Tidy(ctx) }
 
-// Ready is nil once every ledger has caught up, and else says in one sentence what is lacking.
+// Ready is nil once every ledger has caught up, and else says in one sentence what is lacking: damage before what only takes
+// its time, and of several ledgers the same one each time.
 func (s *Service) Ready(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, l := range s.ledgers {
-		if err := l.ready(); err != nil {
+	var lacking error
+	for _, org := range slices.Sorted(maps.Keys(s.ledgers)) {
+		err := s.ledgers[org].ready()
+		if isFailure(err, domain.Integrity) {
 			return err
 		}
+		lacking = cmp.Or(lacking, err)
 	}
 	switch {
+	case isFailure(s.failed, domain.Integrity):
+		return s.failed
+	case lacking != nil:
+		return lacking
 	case s.failed != nil:
 		return s.failed
 	case !s.opened:

@@ -81,6 +81,25 @@ func (s *Service) Ledgers() []*Ledger {
 	return slices.SortedFunc(maps.Values(s.ledgers), func(a, b *Ledger) int { return cmp.Compare(a.Org(), b.Org()) })
 }
 
+// keepShut notes that an organisation's ledger is damaged and was not opened.
+func (s *Service) keepShut(org domain.Org) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shut[org] = true
+}
+
+// Shut gives the organisations whose ledgers were found damaged as all were opened, and are not open.
+func (s *Service) Shut() (orgs []domain.Org) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for org := range s.shut {
+		if s.ledgers[org] == nil {
+			orgs = append(orgs, org)
+		}
+	}
+	return orgs
+}
+
 // Subscribers counts who follows the change feeds, of all ledgers together; nothing without Options.Feed.
 func (s *Service) Subscribers(ctx context.Context) (map[consumers.Standing]int, error) {
 	if s.state == nil {

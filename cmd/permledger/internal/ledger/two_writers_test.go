@@ -47,6 +47,7 @@ func level(t *testing.T, ledgers ...*Ledger) {
 }
 
 func TestTwoWriters(t *testing.T) {
+	parallel(t)
 	r := random(t)
 	a, b := two(t, startRemote(t))
 	people(t, a, 3)
@@ -62,6 +63,7 @@ func TestTwoWriters(t *testing.T) {
 }
 
 func TestTwoWritersOneWins(t *testing.T) {
+	parallel(t)
 	a, b := two(t, startRemote(t))
 	record1(t, a, opens(anna))
 	for i := range rounds(8) {
@@ -85,6 +87,7 @@ func TestTwoWritersOneWins(t *testing.T) {
 }
 
 func TestEachSeesTheOther(t *testing.T) {
+	parallel(t)
 	a, b := two(t, startRemote(t))
 	record1(t, a, opens(anna))
 	for i := range rounds(30) {
@@ -135,6 +138,7 @@ func TestOneID(t *testing.T) {
 }
 
 func TestOneIsRestarted(t *testing.T) {
+	parallel(t)
 	r := startRemote(t)
 	a := founding(t, r.options())
 	o := r.options()
@@ -271,6 +275,7 @@ func TestTheServerIsRestarted(t *testing.T) {
 // A caller's second command rests on its first, which is still on its way when another server writes. The log must not
 // take the second in the place that the other's event gave it.
 func TestWhatFollowsWhatFell(t *testing.T) {
+	parallel(t)
 	a, b := two(t, startRemote(t))
 	record1(t, a, opens(anna))
 	for i := range rounds(40) {

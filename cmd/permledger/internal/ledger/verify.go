@@ -4,6 +4,7 @@ package ledger
 // what was written? It changes nothing that is live, and says what it compared and how much.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -27,8 +28,8 @@ type Verified struct {
 	Seq     domain.Seq `json:"seq"` // up to which
 	Seconds float64    `json:"seconds"`
 
-	// Log is of the log: how many of its events were read and decoded, each the one after the one before where all were, with
-	// the id that it is stored under, at a time not before the event before it.
+	// Log is of the log: how many of its events were read and decoded, up to the first that is wrong. Where it is read whole
+	// each must be the one after the one before, have the id that it is stored under, and not be recorded before the one before.
 	Log struct {
 		Events  uint64         `json:"events"`
 		Created domain.Instant `json:"created"` // its creation, which is the one that the projection was made from
@@ -67,55 +68,52 @@ func (r *rebuild) verify(ctx context.Context, o VerifyOptions, out *Verified) er
 		return err
 	}
 	out.Seq, out.Log.Created, out.Log.Newest = pos.Seq, domain.InstantOf(r.l.log.Created()), pos.EventID
-	var found []error
-	var err error
-	out.Files.Tables, out.Files.Bytes, err = r.s.db.CheckFiles(ctx)
-	if isFailure(err, domain.Integrity) {
-		found = append(found, err) // and what it damaged is looked for as well
-	} else if err != nil {
-		return err
+	tables, size, damaged := r.s.db.CheckFiles(ctx)
+	out.Files.Tables, out.Files.Bytes = tables, size
+	if damaged != nil && !isFailure(damaged, domain.Integrity) {
+		return damaged
 	}
+	look := r.whole // also where a file is damaged: what that did is looked for
 	if o.Sample > 0 {
-		err = r.sample(ctx, o.Sample, out)
-	} else {
-		err = r.whole(ctx, out)
+		look = r.sample
 	}
-	found = append(found, err)
-	return firstOf(found...)
+	return together(damaged, look(ctx, o, out))
 }
 
-// firstOf gives the first error, and names the others behind it in the same line.
-func firstOf(errs ...error) error {
-	err := errors.Join(errs...)
-	if err == nil {
-		return nil
+// together makes one error of damage that was found and of what came of looking on, either of which may be nil: the kind and
+// code of the first, and both in one line.
+func together(damaged, then error) error {
+	var e *domain.Error
+	if then == nil || !errors.As(damaged, &e) {
+		return cmp.Or(damaged, then)
 	}
-	joined := err.(interface{ Unwrap() []error }).Unwrap()
-	var first *domain.Error
-	if len(joined) == 1 || !errors.As(joined[0], &first) {
-		return joined[0]
-	}
-	return domain.Errorf(first.Failure, first.Code, "%s; and %v", first.Message, joined[1])
+	return domain.Errorf(e.Failure, e.Code, "%s; and %v", e.Message, then)
 }
 
-// whole makes a projection of the whole log and compares.
-func (r *rebuild) whole(ctx context.Context, out *Verified) error {
+// whole makes a projection of the whole log and compares. It leaves nothing of it: a verification begins anew each time.
+func (r *rebuild) whole(ctx context.Context, _ VerifyOptions, out *Verified) (err error) {
+	defer func() {
+		if e := r.clear(); err == nil { // what was found counts for more
+			err = e
+		}
+	}()
 	if err := r.open(ctx); err != nil {
 		return err
 	}
-	if err := r.catchUp(ctx); err != nil {
-		return err
+	err = r.catchUp(ctx)
+	if err == nil {
+		r.update(func(st *RebuildState) { st.Phase = PhaseComparing })
+		out.Comparison, out.Seq, err = r.sideBySide(ctx, nil, false)
 	}
-	r.update(func(st *RebuildState) { st.Phase = PhaseComparing })
-	c, seq, err := r.sideBySide(ctx, nil, false)
-	out.Comparison, out.Seq, out.Log.Events, out.Log.Newest = c, seq, uint64(r.new.Position().Seq), r.new.Position().EventID
+	out.Log.Events = uint64(r.new.Position().Seq) // also where it got no further
 	if err != nil {
 		return err
 	}
-	if !c.Equal {
-		return r.wrong(c.Differing, seq)
+	out.Log.Newest = r.new.Position().EventID
+	if !out.Equal {
+		return r.wrong(out.Differing, out.Seq)
 	}
-	return r.clear()
+	return nil
 }
 
 func (r *rebuild) wrong(n int64, seq domain.Seq) error {
@@ -124,7 +122,8 @@ func (r *rebuild) wrong(n int64, seq domain.Seq) error {
 }
 
 // sample reads events picked at random and folds each again.
-func (r *rebuild) sample(ctx context.Context, n int, out *Verified) error {
+func (r *rebuild) sample(ctx context.Context, o VerifyOptions, out *Verified) error {
+	n := o.Sample
 	r.update(func(st *RebuildState) { r.read, st.Phase, st.Target = time.Now(), PhaseReading, domain.Seq(n) })
 	c := &Comparison{}
 	for range n {

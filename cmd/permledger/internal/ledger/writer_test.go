@@ -111,6 +111,7 @@ func rush(t *testing.T, r *rand.Rand, callers, each, n int, of ...*Ledger) *tall
 }
 
 func TestManyCallers(t *testing.T) {
+	parallel(t)
 	r := random(t)
 	data := t.TempDir()
 	s := openService(t, Options{Data: data, Create: true})

@@ -71,6 +71,9 @@ func newCounts(to prometheus.Registerer) *counts {
 	for _, kind := range questionKinds {
 		c.questions.WithLabelValues(kind, "answered")
 	}
+	for _, status := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable} { // of what an alert watches
+		c.requests.WithLabelValues(http.MethodPost, commandsRoute, strconv.Itoa(status))
+	}
 	return c
 }
 
@@ -147,17 +150,25 @@ func answered(status int) string {
 	return failed
 }
 
-// routeOf splits the pattern that a request matched. A method that no route takes is not told, as the caller made it up.
-func routeOf(pattern string) (method, route string) {
+// routeOf splits the pattern that a request of a method matched. A method that no route takes is not told, as the caller
+// made it up.
+func routeOf(asked, pattern string) (method, route string) {
 	method, route, ok := strings.Cut(pattern, " ")
 	if !ok {
 		method, route = other, pattern
+		switch asked {
+		case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete:
+			method = asked
+		}
 	}
 	if route == "" || route == "/" {
 		route = other
 	}
 	return method, route
 }
+
+// commandsRoute is where commands come in.
+const commandsRoute = "/orgs/{org}/commands"
 
 // questionKinds gives the kind of question that a route is of.
 var questionKinds = map[string]string{

@@ -6,6 +6,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,7 +52,7 @@ var (
 	missing = gauge("figures_missing", "1 where these figures could not be had this time and are left out.", "part")
 
 	ready    = gauge("ledger_ready", "1 while the ledger answers and records; 0 while it is behind or has stopped.", "org")
-	stopped  = gauge("ledger_stopped", "1 where the ledger has stopped until it is opened anew, because its log or projection is not what it was.", "org")
+	stopped  = gauge("ledger_stopped", "1 where the ledger has stopped or was not opened, because its log or projection is not what it was.", "org")
 	events   = gauge("log_events", "Events that the log is known to have.", "org")
 	lag      = gauge("projection_lag_events", "Events in the log that no answer rests on yet.", "org")
 	lagTime  = gauge("projection_lag_seconds", "How long ago the first of these was recorded.", "org")
@@ -150,6 +151,10 @@ func (l look) ledgers() {
 			l.put(feedTime, s.Feed.Lag.Seconds, org)
 		}
 	}
+	for _, org := range l.service.Shut() {
+		l.put(ready, 0, string(org))
+		l.put(stopped, 1, string(org))
+	}
 }
 
 func (l look) rebuilds() {
@@ -173,7 +178,7 @@ func (l look) pebble() {
 	l.put(pebbleWAL, float64(m.WAL.PhysicalSize))
 	l.put(pebbleWritten, float64(m.WAL.BytesWritten))
 	for level := range m.Levels {
-		l.put(pebbleTables, float64(m.Levels[level].TablesCount), string(rune('0'+level)))
+		l.put(pebbleTables, float64(m.Levels[level].TablesCount), strconv.Itoa(level))
 	}
 	l.put(pebbleRead, float64(m.ReadAmp()))
 	l.put(pebbleFlushes, float64(m.Flush.Count))

@@ -80,7 +80,7 @@ func (t *Telemetry) Begin(r *http.Request, id string) (context.Context, func(pat
 	count := t.counts.begin()
 	ctx, span := t.traces.begin(r, id)
 	return ctx, func(pattern string, status int) {
-		method, route := routeOf(pattern)
+		method, route := routeOf(r.Method, pattern)
 		count(method, route, status)
 		span(method, route, status)
 	}

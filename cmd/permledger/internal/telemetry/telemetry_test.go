@@ -1,13 +1,16 @@
 package telemetry
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -101,9 +104,19 @@ func TestCountersMove(t *testing.T) {
 		{"permledger_projection_lag_events", []string{"org", "acme"}, 0},
 		{"permledger_http_requests_in_flight", nil, 1}, // the look itself
 		{"permledger_subscribers", []string{"sort", "follower", "state", "active"}, 1},
+		{"permledger_rebuild_phase", []string{"org", "acme", "kind", "rebuild", "phase", "done"}, 1},
+		{"permledger_rebuild_read_events", []string{"org", "acme", "kind", "rebuild"}, 8},
+		{"permledger_rebuild_target_events", []string{"org", "acme", "kind", "rebuild"}, 8},
+		{"permledger_rebuild_left_seconds", []string{"org", "acme", "kind", "rebuild"}, 0},
 	} {
 		if got := value(after, c.name, c.labels...); got != c.want {
 			t.Errorf("%s%v is %v, want %v", c.name, c.labels, got, c.want)
+		}
+	}
+	for _, name := range []string{"permledger_rebuild_heartbeat_timestamp_seconds", "permledger_pebble_disk_bytes", "permledger_pebble_memtable_bytes", "permledger_pebble_wal_written_bytes_total",
+		"permledger_jetstream_streams", "permledger_jetstream_store_bytes", "permledger_jetstream_messages", "permledger_jetstream_api_requests_total", "permledger_nats_connections"} {
+		if value(after, name) <= 0 {
+			t.Errorf("%s is %v after all that", name, value(after, name))
 		}
 	}
 	webhooks := 0.0 // nobody answers it, so that it is active or retrying
@@ -112,6 +125,65 @@ func TestCountersMove(t *testing.T) {
 	}
 	if webhooks != 1 {
 		t.Errorf("%v webhooks, want 1", webhooks)
+	}
+}
+
+// TestWhatStopped: a ledger that is damaged so that it can't even be opened is no ledger that is missing.
+func TestWhatStopped(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *ledger.Service {
+		s, err := ledger.Open(t.Context(), ledger.Options{Data: dir, Create: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	for _, org := range []domain.Org{"acme", "zeta"} {
+		if _, err := s.Init(t.Context(), org, []byte(house), "professional:boss", "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	js, err := jetstream.New(s.NATS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "PERMLEDGER_acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loose := stream.CachedInfo().Config
+	loose.MaxMsgs = 1000
+	if _, err := js.UpdateStream(t.Context(), loose); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s = open()
+	defer s.Close()
+	if err := s.OpenAll(t.Context()); !errors.Is(err, domain.Integrity) {
+		t.Fatalf("a ledger whose settings were loosened is opened: %v", err)
+	}
+	made, err := New(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.Watch(s)
+	gathered, err := made.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	families := make(map[string]*dto.MetricFamily)
+	for _, f := range gathered {
+		families[f.GetName()] = f
+	}
+	for org, wanted := range map[string]float64{"acme": 1, "zeta": 0} {
+		stopped, ready := value(families, "permledger_ledger_stopped", "org", org), value(families, "permledger_ledger_ready", "org", org)
+		if stopped != wanted || ready != 1-wanted {
+			t.Errorf("%s: stopped %v and ready %v, want %v and %v", org, stopped, ready, wanted, 1-wanted)
+		}
 	}
 }
 
@@ -132,6 +204,9 @@ func TestNobodyIsNamed(t *testing.T) {
 	}
 	if got := value(families, "permledger_http_requests_total", "method", "other", "route", "/orgs/{org}/who", "status", "405"); got != 1 {
 		t.Errorf("%v requests of a method that is none, want 1", got)
+	}
+	if got := value(families, "permledger_http_requests_total", "method", "GET", "route", "other", "status", "404"); got != 1 {
+		t.Errorf("%v requests of a path that is none, want 1", got)
 	}
 	for _, s := range spans.GetSpans() {
 		for _, a := range s.Attributes {

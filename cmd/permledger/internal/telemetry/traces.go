@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -74,6 +75,13 @@ func wanted() (bool, error) {
 		return false, nil
 	case protocol != "" && protocol != "http/protobuf":
 		return false, domain.Errorf(domain.Malformed, "bad_environment", "OTEL_EXPORTER_OTLP_PROTOCOL %q: traces are sent by http/protobuf alone; set it to that, and the endpoint to the collector's port for it, which usually is 4318", protocol)
+	}
+	// OpenTelemetry takes what it can't read for its default, and sends to another place than was meant.
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
+		value := os.Getenv(name)
+		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			return false, domain.Errorf(domain.Malformed, "bad_environment", "%s: want the collector's address with its scheme, e.g. http://127.0.0.1:4318", name) // its value may hold a password
+		}
 	}
 	return true, nil
 }

@@ -110,7 +110,7 @@ func TestTracesAreSent(t *testing.T) {
 	defer collector.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
 	w := newWorld(t, nil, "acme")
-	w.want(200, "GET", "/livez", "")
+	w.want(200, "GET", "/livez", "", "X-Request-ID", "caf\xe9") // which is no text, and OTLP takes none but text
 	w.server.Close()
 	if err := w.telemetry.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -138,6 +138,9 @@ func TestWhenThereAreTraces(t *testing.T) {
 		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SDK_DISABLED": "true"}, false, ""},
 		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_TRACES_EXPORTER": "none"}, false, ""},
 		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, false, "http/protobuf"},
+		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "127.0.0.1:4318"}, false, "http://127.0.0.1:4318"},
+		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "user:secret@localhost:4318"}, false, "OTEL_EXPORTER_OTLP_ENDPOINT"},
+		{map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://"}, false, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"},
 		{map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, false, ""}, // nobody asked for any
 	} {
 		for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER"} {
@@ -146,7 +149,7 @@ func TestWhenThereAreTraces(t *testing.T) {
 		made, err := New(t.Context(), Options{})
 		switch {
 		case c.err != "":
-			if err == nil || !strings.Contains(err.Error(), c.err) {
+			if err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("%v: error %v, want one that says %q", c.environment, err, c.err)
 			}
 			continue

@@ -126,6 +126,7 @@ func (w *world) busy() {
 	w.want(200, "POST", "/orgs/acme/access/v1/evaluation", `{"subject":{"type":"professional","id":"secretanna"},"action":{"name":"view_record"},"resource":{"type":"client","id":"secretc2"}}`)
 	w.want(200, "PUT", "/orgs/acme/subscribers/secrethook", `{"url":"http://127.0.0.1:1/secretpath"}`)
 	w.want(200, "POST", "/orgs/acme/subscribers/secretfollower/ack", `{"cursor":"1"}`)
+	w.want(200, "POST", "/admin/rebuild?org=acme", "")
 }
 
 // metrics looks at the metrics as Prometheus does, and gives them by name.
