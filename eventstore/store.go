@@ -258,11 +258,36 @@ func (s *Store) Ready(ctx context.Context) error {
 	if s.embedded() {
 		// A stream that could not be written once, e.g. where the disk was full, takes nothing any more and leaves whoever
 		// publishes without an answer, until the server starts again. Only its health tells.
-		if h := s.srv.Healthz(&server.HealthzOptions{}); h.Status != "ok" {
-			return domain.Errorf(domain.Unavailable, "log_unavailable", "the log in %s can't be written: %s; see that the disk is healthy and has room, and start again", s.opts.Dir, h.Error)
+		if ill := s.ill(func(e string) bool { return !strings.Contains(e, notRecovered) }); ill != "" {
+			return domain.Errorf(domain.Unavailable, "log_unavailable", "the log in %s can't be written: %s; see that the disk is healthy and has room, and start again", s.opts.Dir, ill)
 		}
 	}
 	return nil
+}
+
+// Recovered is Unavailable where the embedded server found the files of a log when it started and could not make a log of
+// them. It is to be asked before any log is made or deleted: while one is, it looks the same.
+func (s *Store) Recovered() error {
+	if !s.embedded() {
+		return nil
+	}
+	if ill := s.ill(func(e string) bool { return strings.Contains(e, notRecovered) }); ill != "" {
+		return domain.Errorf(domain.Unavailable, "log_unavailable", "the log in %s can't be read: %s; see that the disk is healthy, and restore it from a backup", s.opts.Dir, ill)
+	}
+	return nil
+}
+
+// notRecovered is in what the server says of a stream whose files it found and does not have.
+const notRecovered = "could not be recovered"
+
+// ill gives the first of what the embedded server finds wrong with its streams that counts; "" for nothing.
+func (s *Store) ill(counts func(string) bool) string {
+	for _, e := range s.srv.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		if counts(e.Error) {
+			return e.Error
+		}
+	}
+	return ""
 }
 
 // Orgs gives the organisations that have a ledger here, sorted. One whose import never finished has none.

@@ -180,7 +180,7 @@ func (s *Service) Backup(ctx context.Context, o BackupOptions, out BackupFiles) 
 func (s *Service) backUp(ctx context.Context, org domain.Org, o BackupOptions, out BackupFiles) (BackedUp, error) {
 	log, err := s.store.Open(ctx, org)
 	if isFailure(err, domain.Unknown) {
-		err = cmp.Or(s.lost(ctx, org), err)
+		err = cmp.Or(s.lost(org), err)
 	}
 	if err != nil {
 		return BackedUp{}, err

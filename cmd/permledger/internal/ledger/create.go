@@ -94,7 +94,7 @@ func (s *Service) create(ctx context.Context, org domain.Org, fill func(add func
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := s.store.Open(ctx, org); isFailure(err, domain.Unknown) {
-		if err := s.lost(ctx, org); err != nil { // what is left of it is not to be written over
+		if err := s.lost(org); err != nil { // what is left of it is not to be written over
 			return nil, err
 		}
 	}

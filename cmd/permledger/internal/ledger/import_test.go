@@ -132,7 +132,7 @@ func wantNothing(t *testing.T, s *Service) {
 	if orgs, err := s.Orgs(t.Context()); err != nil || !slices.Equal(orgs, []domain.Org{"bystander"}) {
 		t.Fatalf("after an import that failed there are ledgers: %v, %v", orgs, err)
 	}
-	_, err := s.store.Open(t.Context(), acme)
+	_, err := s.Ledger(t.Context(), acme)
 	wantError(t, err, domain.Unknown, "unknown_org", "acme")
 	p, err := s.db.Ledger(acme)
 	if err != nil {

@@ -77,7 +77,9 @@ type Service struct {
 
 	rebuilds rebuilds
 
-	projected []domain.Org // of whom something was projected when it was opened, sorted
+	// As it was when the service was opened. Asked later, the server takes a log that was just deleted for a lost one.
+	projected []domain.Org // of whom something was projected, sorted
+	unread    error        // what our own server could not read back; nil: nothing
 
 	idMu    sync.Mutex // guards entropy
 	entropy ulid.MonotonicReader
@@ -127,6 +129,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if s.db, err = projections.Open(projectionDir(o.Data), projections.Options{Logger: o.Logger, Fatal: o.Fatal, FS: o.fs}); err != nil {
 		return nil, errors.Join(err, s.store.Close())
 	}
+	s.unread = s.store.Recovered()
 	if s.projected, err = s.db.Orgs(); err != nil { // no reason to keep the ledgers shut that are sound
 		o.Logger.Error("whose ledgers were here can't be listed: one whose log is gone is not noticed", "error", err, "runbook", runbook.For(err))
 	}
@@ -193,9 +196,7 @@ func (s *Service) Orgs(ctx context.Context) ([]domain.Org, error) {
 
 // lost is for an organisation that the log's server knows nothing of: why it may be that its log was lost, nil where it
 // never had one.
-func (s *Service) lost(ctx context.Context, org domain.Org) error {
-	return cmp.Or(s.orphaned(org), s.store.Ready(ctx)) // a server that could not read back a stream is not ready
-}
+func (s *Service) lost(org domain.Org) error { return cmp.Or(s.orphaned(org), s.unread) }
 
 // orphaned is Integrity where there is a projection of a log that there is not. Of one that an import left half made there
 // never was any.
@@ -252,7 +253,7 @@ func (s *Service) ledger(ctx context.Context, org domain.Org) (*Ledger, error) {
 	}
 	log, err := s.store.Open(ctx, org)
 	if isFailure(err, domain.Unknown) {
-		err = cmp.Or(s.lost(ctx, org), err)
+		err = cmp.Or(s.lost(org), err)
 	}
 	if err != nil {
 		return nil, err

@@ -7,19 +7,18 @@ package ledger
 //	          ├─▶ publish at the expected sequence, do not wait ──▶ in flight, oldest first
 //	          └─▶ refused, repeated, or nothing to record ────────▶ in flight too: what it was decided on may yet fall
 //	front of the flight acknowledged ──▶ commit the Head up to it ──▶ answer the caller, who then reads its own write
-//	front of the flight refused ──▶ all behind it are refused as well (each expects the place after it): drop what is
+//	front of the flight refused ──▶ all behind it are refused as well (each names the one before it): drop what is
 //	          staged, read what the log has instead, and decide everything in flight again in its order
 //
-// Where other servers write to the same log, there is one command in flight and no more. A place says nothing of whose
-// event comes to stand there: the log would take ours behind another's that took its predecessor's place.
+// Where other servers write to the same log, there is one command in flight and no more, and a server that is never idle
+// pauses now and then.
 //
 // Invariants: the Head is at or ahead of the projection's position by exactly the events in flight; the event in flight
-// at place k expects the sequence of the one before it; a caller hears "recorded" only after the log's
+// at place k expects the sequence and the id of the one before it; a caller hears "recorded" only after the log's
 // acknowledgement, and "refused" only once everything the refusal rests on is in the log.
 //
-// What was rejected: several in flight on a shared log, each naming its predecessor's id as well. It is exact, but a
-// busy server's flight keeps the log moving so that another never finds it where it decided, and starves. Also
-// deciding on the projection and waiting for each acknowledgement (one fsync for each command, the callers in a queue);
+// What was rejected: several in flight on a shared log. It is exact, but a busy server's flight keeps the log moving so
+// that another never finds it where it decided, and starves. Also deciding on the projection and waiting for each acknowledgement (one fsync for each command, the callers in a queue);
 // one atomic batch for all that waits (ten milliseconds whatever its size, see the design); a
 // lock per client account (roles, teams and the catalogue bear on everybody).
 
@@ -39,6 +38,12 @@ const (
 	// turnWait is how long a command may have waited for its turn; a later one is refused, with nothing recorded. A log
 	// that does not answer holds each turn up for half a minute, and without this bound callers would wait for the sum.
 	turnWait = 10 * time.Second
+	// Where others record as well, a server that is never idle lets them in after each stint. Whoever was refused has to read
+	// what it missed before it can try again, and would come too late every time.
+	stint = 60 * time.Millisecond
+	rest  = 20 * time.Millisecond
+	// othersFor is how long after the last sign of others they are reckoned with.
+	othersFor = time.Minute
 	// maxAttempts bounds how often a job is decided again because the log had moved on, so that a log which says so for
 	// no reason is reported and not asked for ever.
 	maxAttempts = 1000
@@ -124,6 +129,10 @@ type writer struct {
 	jobs   chan *job
 	flight []*flight  // oldest first
 	heard  domain.Seq // the newest event that another server was heard to have recorded
+
+	others time.Time // when others were last known to record
+	taken  time.Time // when a job was last taken
+	since  time.Time // since when it has gone from one job to the next
 }
 
 func newWriter(l *Ledger) writer { return writer{l: l, jobs: make(chan *job, waiting)} }
@@ -133,7 +142,7 @@ func (w *writer) run(news <-chan domain.Seq) {
 	var again <-chan time.Time // when to try once more to read what others recorded
 	for {
 		if len(w.flight) == 0 && again == nil {
-			again = w.others()
+			again = w.catchUp()
 		}
 		jobs := w.jobs
 		if len(w.flight) >= window {
@@ -198,12 +207,13 @@ func (f *flight) outcome() error {
 	return f.pending.Err()
 }
 
-// others applies what another server was heard to have recorded. It waits until nothing is in flight, which would have
+// catchUp applies what another server was heard to have recorded. It waits until nothing is in flight, which would have
 // to be dropped. Where the log can't be read just now it says when to try again.
-func (w *writer) others() (again <-chan time.Time) {
+func (w *writer) catchUp() (again <-chan time.Time) {
 	if w.heard <= w.l.p.Head().KnownAt() || w.l.sound() != nil {
 		return nil
 	}
+	w.others = time.Now()
 	err := w.l.catchUp(w.l.ctx, nil)
 	switch {
 	case isFailure(err, domain.Unavailable):
@@ -225,11 +235,12 @@ func (w *writer) take(j *job) {
 		j.answer(Recorded{}, err)
 		return
 	}
-	// All or nothing: what an array or the clock staged must be droppable by itself. And where another server writes as well, an event
-	// of its may come to stand just where one of ours was to; then the log would take the one behind ours, since it
-	// expects a sequence and no matter whose.
+	// All or nothing: what an array or the clock staged must be droppable by itself.
 	if j.notices || len(j.commands) > 1 || !w.l.log.Exclusive() {
 		w.drain()
+	}
+	if j.attempts == 0 && !w.l.log.Exclusive() {
+		w.letOthersIn()
 	}
 	f := w.decide(j)
 	if len(f.records) == 0 && !w.l.log.Exclusive() {
@@ -243,7 +254,7 @@ func (w *writer) take(j *job) {
 	switch len(f.records) {
 	case 0:
 	case 1:
-		p, err := w.l.log.Publish(f.records[0], f.from())
+		p, err := w.l.log.Publish(f.records[0], f.from(), w.before())
 		if err != nil {
 			w.notSent(f, err)
 			return
@@ -252,6 +263,32 @@ func (w *writer) take(j *job) {
 	default:
 		w.batch(f)
 	}
+}
+
+// letOthersIn pauses where it is time to. Nothing is in flight.
+func (w *writer) letOthersIn() {
+	now := time.Now()
+	if now.Sub(w.taken) > rest { // it was idle, and whoever else wanted was let in
+		w.since = now
+	}
+	if now.Sub(w.since) > stint && now.Sub(w.others) < othersFor {
+		select {
+		case <-time.After(rest):
+		case <-w.l.ctx.Done():
+		}
+		w.since = time.Now()
+	}
+	w.taken = time.Now()
+}
+
+// before is the id of the event right before the newest flight's, where that is in flight as well.
+func (w *writer) before() domain.EventID {
+	for i := len(w.flight) - 2; i >= 0; i-- {
+		if events := w.flight[i].events; len(events) > 0 {
+			return events[len(events)-1].ID
+		}
+	}
+	return ""
 }
 
 // drain waits until nothing is in flight.
@@ -498,6 +535,9 @@ func (w *writer) failed(cause error) {
 		_ = f.outcome() // nothing of ours is on its way any more, or it is ten seconds late and comes to nothing
 	}
 	w.l.p.Head().Drop()
+	if eventstore.Moved(cause) {
+		w.others = time.Now()
+	}
 	found := make(map[domain.EventID]domain.Seq)
 	err := w.l.catchUp(w.l.ctx, func(e *domain.Event) { found[e.ID] = e.Seq })
 	switch {
