@@ -38,12 +38,12 @@ const (
 	// turnWait is how long a command may have waited for its turn; a later one is refused, with nothing recorded. A log
 	// that does not answer holds each turn up for half a minute, and without this bound callers would wait for the sum.
 	turnWait = 10 * time.Second
-	// Where others record as well, a server that is never idle lets them in after each stint. Whoever was refused has to read
-	// what it missed before it can try again, and would come too late every time.
-	stint = 60 * time.Millisecond
-	rest  = 20 * time.Millisecond
-	// othersFor is how long after the last sign of others they are reckoned with.
-	othersFor = time.Minute
+	// Where others may record as well, a server that is never idle lets them in after each stint. Whoever was refused has to
+	// read what it missed before it can try again, and would come too late every time; nobody would hear of it, either.
+	stint = 100 * time.Millisecond
+	rest  = 15 * time.Millisecond
+	// onItsWay is how long to wait for an event of another's that stands before ours and can't be read yet.
+	onItsWay = 2 * time.Millisecond
 	// maxAttempts bounds how often a job is decided again because the log had moved on, so that a log which says so for
 	// no reason is reported and not asked for ever.
 	maxAttempts = 1000
@@ -130,9 +130,8 @@ type writer struct {
 	flight []*flight  // oldest first
 	heard  domain.Seq // the newest event that another server was heard to have recorded
 
-	others time.Time // when others were last known to record
-	taken  time.Time // when a job was last taken
-	since  time.Time // since when it has gone from one job to the next
+	taken time.Time // when a job was last taken
+	since time.Time // since when it has gone from one job to the next
 }
 
 func newWriter(l *Ledger) writer { return writer{l: l, jobs: make(chan *job, waiting)} }
@@ -142,7 +141,7 @@ func (w *writer) run(news <-chan domain.Seq) {
 	var again <-chan time.Time // when to try once more to read what others recorded
 	for {
 		if len(w.flight) == 0 && again == nil {
-			again = w.catchUp()
+			again = w.others()
 		}
 		jobs := w.jobs
 		if len(w.flight) >= window {
@@ -207,13 +206,12 @@ func (f *flight) outcome() error {
 	return f.pending.Err()
 }
 
-// catchUp applies what another server was heard to have recorded. It waits until nothing is in flight, which would have
+// others applies what another server was heard to have recorded. It waits until nothing is in flight, which would have
 // to be dropped. Where the log can't be read just now it says when to try again.
-func (w *writer) catchUp() (again <-chan time.Time) {
+func (w *writer) others() (again <-chan time.Time) {
 	if w.heard <= w.l.p.Head().KnownAt() || w.l.sound() != nil {
 		return nil
 	}
-	w.others = time.Now()
 	err := w.l.catchUp(w.l.ctx, nil)
 	switch {
 	case isFailure(err, domain.Unavailable):
@@ -271,14 +269,18 @@ func (w *writer) letOthersIn() {
 	if now.Sub(w.taken) > rest { // it was idle, and whoever else wanted was let in
 		w.since = now
 	}
-	if now.Sub(w.since) > stint && now.Sub(w.others) < othersFor {
-		select {
-		case <-time.After(rest):
-		case <-w.l.ctx.Done():
-		}
+	if now.Sub(w.since) > stint {
+		w.pause(rest)
 		w.since = time.Now()
 	}
 	w.taken = time.Now()
+}
+
+func (w *writer) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-w.l.ctx.Done():
+	}
 }
 
 // before is the id of the event right before the newest flight's, where that is in flight as well.
@@ -535,9 +537,7 @@ func (w *writer) failed(cause error) {
 		_ = f.outcome() // nothing of ours is on its way any more, or it is ten seconds late and comes to nothing
 	}
 	w.l.p.Head().Drop()
-	if eventstore.Moved(cause) {
-		w.others = time.Now()
-	}
+	known := w.l.p.Position().Seq
 	found := make(map[domain.EventID]domain.Seq)
 	err := w.l.catchUp(w.l.ctx, func(e *domain.Event) { found[e.ID] = e.Seq })
 	switch {
@@ -550,6 +550,9 @@ func (w *writer) failed(cause error) {
 		cause = err
 	}
 	seq := w.l.p.Position().Seq
+	if eventstore.Moved(cause) && seq == known { // a cluster's leader counts what it has yet to store
+		w.pause(onItsWay)
+	}
 	for _, f := range again {
 		switch {
 		case len(f.events) > 0 && found[f.events[0].ID] != 0: // only its answer was lost
