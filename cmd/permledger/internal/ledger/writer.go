@@ -38,10 +38,13 @@ const (
 	// turnWait is how long a command may have waited for its turn; a later one is refused, with nothing recorded. A log
 	// that does not answer holds each turn up for half a minute, and without this bound callers would wait for the sum.
 	turnWait = 10 * time.Second
-	// Where others may record as well, a server that is never idle lets them in after each stint. Whoever was refused has to
-	// read what it missed before it can try again, and would come too late every time; nobody would hear of it, either.
-	stint = 100 * time.Millisecond
-	rest  = 15 * time.Millisecond
+	// Where others may record as well, a server that is never idle lets them in after each stint, for as long as it takes for
+	// some commands. Whoever was refused has to read what it missed before it can try again, and would come too late every
+	// time; nobody would hear of it, either.
+	stint   = 100 * time.Millisecond
+	rest    = 10 // commands
+	minRest = 10 * time.Millisecond
+	maxRest = 500 * time.Millisecond
 	// onItsWay is how long to wait for an event of another's that stands before ours and can't be read yet.
 	onItsWay = 2 * time.Millisecond
 	// maxAttempts bounds how often a job is decided again because the log had moved on, so that a log which says so for
@@ -130,8 +133,9 @@ type writer struct {
 	flight []*flight  // oldest first
 	heard  domain.Seq // the newest event that another server was heard to have recorded
 
-	taken time.Time // when a job was last taken
-	since time.Time // since when it has gone from one job to the next
+	landed  time.Time // when something last landed
+	since   time.Time // since when it has gone from one job to the next
+	inStint int       // how many it took since
 }
 
 func newWriter(l *Ledger) writer { return writer{l: l, jobs: make(chan *job, waiting)} }
@@ -266,14 +270,14 @@ func (w *writer) take(j *job) {
 // letOthersIn pauses where it is time to. Nothing is in flight.
 func (w *writer) letOthersIn() {
 	now := time.Now()
-	if now.Sub(w.taken) > rest { // it was idle, and whoever else wanted was let in
-		w.since = now
+	if now.Sub(w.landed) > minRest { // it was idle, and whoever else wanted was let in
+		w.since, w.inStint = now, 0
 	}
-	if now.Sub(w.since) > stint {
-		w.pause(rest)
-		w.since = time.Now()
+	if d := now.Sub(w.since); d > stint {
+		w.pause(min(max(rest*d/time.Duration(w.inStint), minRest), maxRest))
+		w.since, w.inStint = time.Now(), 0
 	}
-	w.taken = time.Now()
+	w.inStint++
 }
 
 func (w *writer) pause(d time.Duration) {
@@ -503,6 +507,7 @@ func (w *writer) land() {
 		return
 	}
 	applied := time.Now()
+	w.landed = applied
 	seq := w.l.p.Position().Seq
 	for _, f := range w.flight[:n] {
 		if len(f.events) > 0 {
