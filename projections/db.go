@@ -60,14 +60,15 @@ type DB struct {
 
 const (
 	defaultCacheBytes = 128 << 20
-	// memTableBytes is what gathers in memory before it becomes a table. Half of it means twice the compactions, and twice
-	// means slower lookups in it. A memtable begins small and grows, so that small ledgers do not pay for it. There are
-	// memTables of it at most: one is written, one flushed, one still read by an iterator.
-	memTableBytes = 32 << 20
-	memTables     = 3
-	// besideMemTableBytes is the same for a database that is built beside: a crash takes back no more than a few of it.
-	besideMemTableBytes = 16 << 20
-	bloomBits           = 10 // per prefix: about one lookup in a hundred of what never was reads a block in vain
+	// A memtable is what gathers in memory before it becomes a table: this part of the cache. Half of it means twice the
+	// compactions, and twice means slower lookups in it. It begins small and grows, so that small ledgers do not pay for it.
+	// There are memTables of it at most: one is written, one flushed, one still read by an iterator.
+	memTablePart = 4
+	memTables    = 3
+	// besideTables is how many may lie beside one another there until they are merged after all: those of ten million events
+	// and more. Reading them in order takes some 100 kB for each.
+	besideTables = 400
+	bloomBits    = 10 // per prefix: about one lookup in a hundred of what never was reads a block in vain
 )
 
 // Open opens the database in dir and makes both where there is none. It fails with domain.Unreachable, code in_use,
@@ -91,10 +92,7 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	// Pebble takes memtables off the cache. They come on top here: a cache that they fill reads every block and filter from
 	// its file again, and each lookup costs a hundred times as much.
-	memTable := int64(memTableBytes)
-	if o.Beside {
-		memTable = besideMemTableBytes
-	}
+	memTable := o.CacheBytes / memTablePart
 	cache := pebble.NewCache(o.CacheBytes + memTables*memTable)
 	defer cache.Unref() // the database holds it from here on
 	options := pebbleOptions(o, cache, lock)
@@ -155,7 +153,7 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Op
 		FormatMajorVersion:    pebble.FormatNewest, // the default is the oldest
 		Lock:                  lock,
 		Logger:                logger{o.Logger, o.Fatal},
-		MemTableSize:          memTableBytes,
+		MemTableSize:          uint64(o.CacheBytes / memTablePart),
 		L0CompactionThreshold: 8,
 		DisableWAL:            o.Beside,
 		// Lookups go all over the keys: with few large tables and one block of index for each, the next one is likelier to
@@ -167,9 +165,10 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock) *pebble.Op
 		p.Levels[i].IndexBlockSize = 256 << 10
 	}
 	if o.Beside {
-		// What was flushed is merged seldom: it is all read once more, and written to tables of its own, when it is compared.
-		p.L0CompactionThreshold, p.L0StopWritesThreshold = 32, 1000
-		p.MemTableSize = besideMemTableBytes // there is the live database's memory as well
+		// What was flushed is merged once, when it is all read in order and written to tables of its own. Merging it before
+		// that, again and again as it grows, would take half of the processors; lookups hardly need it, as the Head knows
+		// what there is not (sieve.go) and what was last (cache.go).
+		p.L0CompactionThreshold, p.L0CompactionFileThreshold, p.L0StopWritesThreshold = besideTables, besideTables, 4*besideTables
 	}
 	// The values of a fact's older versions would lie in blocks of their own, which suits who reads the newest only.
 	p.Experimental.EnableValueBlocks = func() bool { return false }

@@ -20,9 +20,8 @@ import (
 )
 
 const (
-	// tableBytes is how much goes into one table, before compression. The lowest level of the database has tables of about
-	// this size.
-	tableBytes = 64 << 20
+	// tableBytes is how much goes into one table, before compression. What its filter is made of is in memory meanwhile.
+	tableBytes = 32 << 20
 	noteName   = "note.json"
 )
 

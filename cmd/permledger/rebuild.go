@@ -207,7 +207,7 @@ func showRebuilt(s *screen, body []byte) error {
 	if r.Resumed > 0 {
 		began = fmt.Sprintf(" It went on behind event %d.", r.Resumed)
 	}
-	s.line("Read %s of the log of %s in %s.%s", plural(int(r.Events), "event", "events"), r.Org, seconds(r.Seconds), began)
+	s.line("Read %s of the log of %s in %s.%s", plural(int(r.Events), "event", "events"), r.Org, seconds(r.Reading), began)
 	which, with := "new projection", "log"
 	if r.Kind == "rollback" {
 		which, with = "projection that was kept", "kept"

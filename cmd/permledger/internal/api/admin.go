@@ -112,9 +112,6 @@ func (s *server) rebuild(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	if o.DryRun && o.ReplaceDamaged {
-		return domain.Errorf(domain.Malformed, "bad_options", "rebuilding: replacing what is damaged compares with nothing, so a dry run of it has nothing to tell: ask for one of them")
-	}
 	return s.work(w, r, func(ctx context.Context, progress func(ledger.RebuildState)) (any, error) {
 		out, err := s.service.Rebuild(ctx, org, o, progress)
 		if err != nil && out.Comparison == nil && !out.Swapped {

@@ -158,6 +158,8 @@ func (s *Service) Rebuild(ctx context.Context, org domain.Org, o RebuildOptions,
 	switch {
 	case o.Rollback && o.ReplaceDamaged:
 		return Rebuilt{}, domain.Errorf(domain.Malformed, "bad_options", "rebuilding: a rollback goes back to what was kept, replacing what is damaged begins with the log: ask for one of them")
+	case o.DryRun && o.ReplaceDamaged:
+		return Rebuilt{}, domain.Errorf(domain.Malformed, "bad_options", "rebuilding: replacing what is damaged compares with nothing, so a dry run of it has nothing to tell: ask for one of them")
 	case o.Rollback:
 		kind = "rollback"
 	case o.ReplaceDamaged:
@@ -393,16 +395,16 @@ func (r *rebuild) open(ctx context.Context) error {
 	if err != nil && r.kind != "replace" {
 		return err
 	}
+	if r.kind == "rollback" || r.kind == "verify" {
+		if err := r.clear(); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return domain.Errorf(domain.Unreachable, "projections_unreachable", "rebuilding the projection: %v", err)
 	}
 	if err := r.s.db.Room(r.dir, 3*size); err != nil { // the database, its tables, and those of the live one
 		return err
-	}
-	if r.kind == "rollback" || r.kind == "verify" {
-		if err := r.clear(); err != nil {
-			return err
-		}
 	}
 	if err := r.openDB(besideCache); isFailure(err, domain.Integrity) { // what was left is of no use
 		if err := r.clear(); err != nil {

@@ -126,7 +126,11 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if s.store, err = eventstore.Open(ctx, log); err != nil {
 		return nil, err
 	}
-	if s.db, err = projections.Open(projectionDir(o.Data), projections.Options{Logger: o.Logger, Fatal: o.Fatal, FS: o.fs}); err != nil {
+	projection := projections.Options{Logger: o.Logger, Fatal: o.Fatal, FS: o.fs}
+	if o.Asking && !o.Create {
+		projection.CacheBytes = askingCache
+	}
+	if s.db, err = projections.Open(projectionDir(o.Data), projection); err != nil {
 		return nil, errors.Join(err, s.store.Close())
 	}
 	s.unread = s.store.Recovered()
@@ -140,6 +144,10 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	}
 	return s, nil
 }
+
+// askingCache is the cache of the projections' database for whoever opens it to ask once, in bytes: a rebuild or a verification
+// reads all of it once, and would fill any.
+const askingCache = 16 << 20
 
 func projectionDir(data string) string { return filepath.Join(data, "projection") }
 
