@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"golang.org/x/sys/unix"
 
 	"github.com/permledger/permledger/cmd/permledger/internal/build"
 	"github.com/permledger/permledger/cmd/permledger/internal/runbook"
@@ -143,7 +142,7 @@ func (d *doctor) data() {
 	case err != nil:
 		d.met("data", "", domain.Errorf(domain.Unreachable, "no_data", "the data directory: %v", err), "give the directory that holds the ledgers, or make one with permledger init or restore")
 		return
-	case unix.Access(dir, unix.W_OK|unix.X_OK) != nil:
+	case writable(dir) != nil:
 		d.met("data", "", domain.Errorf(domain.Unreachable, "data_directory", "the data directory %s can't be written by this user", dir), "give it to the user that the service runs as, or mount its disk for writing")
 		return
 	}
@@ -162,6 +161,15 @@ func (d *doctor) data() {
 		return
 	}
 	d.well("data", "", "%s can be written, and by nobody else", dir)
+}
+
+// writable makes a file in the directory and removes it: nothing else tells on every system.
+func writable(dir string) error {
+	f, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // shell gives a path to be pasted; one with anything odd in it is left to the reader.
