@@ -99,6 +99,7 @@ func wantSameAnswers(t *testing.T, got, want *Ledger) {
 }
 
 func TestBackupWhileRecording(t *testing.T) {
+	t.Parallel()
 	for _, o := range []BackupOptions{{}, {Projection: true}} {
 		t.Run(fmt.Sprintf("projection=%t", o.Projection), func(t *testing.T) {
 			l := founding(t, Options{Data: t.TempDir(), Relaxed: true})
