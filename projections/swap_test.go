@@ -231,7 +231,7 @@ func TestFullDisk(t *testing.T) {
 type fullFS struct{ vfs.FS }
 
 func (fullFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
-	return vfs.DiskUsage{AvailBytes: reserve - 1}, nil
+	return vfs.DiskUsage{TotalBytes: 1 << 40, AvailBytes: mostReserve - 1}, nil
 }
 
 func TestNoRoom(t *testing.T) {

@@ -250,15 +250,18 @@ func (db *DB) Room(dir string, need uint64) error {
 	if err != nil {
 		return domain.Errorf(domain.Unreachable, "projections_unreachable", "asking how much room there is for %s: %v", dir, err)
 	}
-	if u.AvailBytes < reserve+need {
+	if need += min(mostReserve, u.TotalBytes/reservePart); u.AvailBytes < need {
 		return domain.Errorf(domain.Unavailable, "disk_full",
-			"the disk of %s has %d MB left, and %d MB are needed with what the ledger is to go on with: make room and try again; nothing was changed", dir, u.AvailBytes>>20, (reserve+need)>>20)
+			"the disk of %s has %d MB left, and %d MB are needed with what the ledger is to go on with: make room and try again; nothing was changed", dir, u.AvailBytes>>20, need>>20)
 	}
 	return nil
 }
 
-// reserve is what a rebuild leaves of a disk, in bytes.
-const reserve = 512 << 20
+// What a rebuild leaves of a disk: one part of so many, and no more than so many bytes.
+const (
+	reservePart = 20
+	mostReserve = 512 << 20
+)
 
 // Size estimates what the organisation takes on the disk, in bytes.
 func (l *Ledger) Size() (uint64, error) {

@@ -185,6 +185,9 @@ func TestToFillADisk(t *testing.T) {
 	}
 	err = s.Ready(context.Background())
 	wantError(t, err, domain.Unavailable, "log_unavailable", "has room")
+	if out, err := s.Rebuild(context.Background(), acme, RebuildOptions{}, nil); out.Swapped || !errors.Is(err, domain.Unavailable) && !errors.Is(err, domain.Unreachable) {
+		t.Fatalf("rebuilding on a full disk: %+v, %v, want that there is no room", out, err)
+	}
 	a := ask(t, l, 0, "") // what is there can still be asked about
 	got := who(t, a, "view_record", domain.Resource(fmt.Sprintf("client:%s-0", os.Getenv(killedRound))))
 	a.Close()
