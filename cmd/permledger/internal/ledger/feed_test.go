@@ -348,7 +348,11 @@ func shownChanges(t *testing.T, changes []consumers.Change) (lines []string) {
 func TestFeedFoldsToWhatIsAnswered(t *testing.T) {
 	parallel(t)
 	r := random(t)
-	for range rounds(1) {
+	n := rounds(1)
+	if elsewhere != nil { // there is one ledger of acme to an account
+		n = 1
+	}
+	for range n {
 		o := Options{Data: t.TempDir(), Create: true, Feed: true}
 		time := newStopped()
 		o.Now, o.after, o.Clock = time.time, time.after, true
@@ -428,8 +432,9 @@ func republish(t *testing.T, s *Service) {
 		t.Fatal(err)
 	}
 	msg := &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data}
-	if _, err := js.PublishMsg(t.Context(), msg, jetstream.WithExpectLastSequence(last-1)); err == nil {
-		t.Fatal("the stream took the same change twice")
+	ack, err := js.PublishMsg(t.Context(), msg, jetstream.WithExpectLastSequence(last-1))
+	if err == nil && !ack.Duplicate { // refused for its place, or as one that it has
+		t.Fatalf("the stream took the same change twice, at %d and at %d", last, ack.Sequence)
 	}
 }
 

@@ -222,6 +222,8 @@ func (w *writer) others() (again <-chan time.Time) {
 		return time.After(readAgain)
 	case err != nil:
 		w.l.fail(err)
+	case w.heard > w.l.p.Head().KnownAt(): // a cluster's leader may be behind the server that told of it
+		return time.After(readAgain)
 	}
 	return nil
 }
