@@ -170,6 +170,12 @@ func (f *Feed) Mark() string { return f.mark }
 // Ledger is what the feed is of.
 func (f *Feed) Ledger() Ledger { return f.o.Ledger }
 
+// Position is Status's, without asking NATS anything; 0 until Run has found out where the feed is.
+func (f *Feed) Position() domain.Seq {
+	_, position := f.ring.ends()
+	return min(position, f.o.Ledger.Head())
+}
+
 // Status says how the feed stands. Errors: Unavailable.
 func (f *Feed) Status(ctx context.Context) (FeedStatus, error) {
 	if err := f.ring.ready(ctx); err != nil {

@@ -331,33 +331,70 @@ var (
 
 // records gives all by name, in one pass over the bucket.
 func (s *Subscribers) records(ctx context.Context) ([]record, error) {
-	const doing = "list the subscribers"
-	watch, err := s.o.State.Watch(ctx, s.key("*"), jetstream.IgnoreDeletes())
+	var records []record
+	err := everyRecord(ctx, s.o.State, s.key("*"), func(e jetstream.KeyValueEntry) error {
+		r, err := decodeRecord(e)
+		// One that changed meanwhile comes again.
+		records = append(slices.DeleteFunc(records, func(old record) bool { return old.Name == r.Name }), r)
+		return err
+	})
 	if err != nil {
-		return nil, unreachableState(doing, err)
+		return nil, err
+	}
+	slices.SortFunc(records, func(a, b record) int { return cmp.Compare(a.Name, b.Name) })
+	return records, nil
+}
+
+// everyRecord calls do with each entry of the bucket under a key, in one pass.
+func everyRecord(ctx context.Context, state jetstream.KeyValue, key string, do func(jetstream.KeyValueEntry) error) error {
+	const doing = "list the subscribers"
+	watch, err := state.Watch(ctx, key, jetstream.IgnoreDeletes())
+	if err != nil {
+		return unreachableState(doing, err)
 	}
 	defer watch.Stop()
-	var records []record
 	for {
 		select {
 		case e, ok := <-watch.Updates():
 			switch {
 			case !ok:
-				return nil, unreachableState(doing, jetstream.ErrConsumerDeleted)
+				return unreachableState(doing, jetstream.ErrConsumerDeleted)
 			case e == nil: // that was all
-				slices.SortFunc(records, func(a, b record) int { return cmp.Compare(a.Name, b.Name) })
-				return records, nil
+				return nil
 			}
-			r, err := decodeRecord(e)
-			if err != nil {
-				return nil, err
+			if err := do(e); err != nil {
+				return err
 			}
-			// One that changed meanwhile comes again.
-			records = append(slices.DeleteFunc(records, func(old record) bool { return old.Name == r.Name }), r)
 		case <-ctx.Done():
-			return nil, unreachableState(doing, ctx.Err())
+			return unreachableState(doing, ctx.Err())
 		}
 	}
+}
+
+// A Standing is what subscribers have in common: their sort and their state.
+type Standing struct{ Sort, State string }
+
+// Standings are all there are.
+var Standings = []Standing{{SortWebhook, StateActive}, {SortWebhook, StateRetrying}, {SortWebhook, StateDisabled}, {SortFollower, StateActive}}
+
+// CountSubscribers counts the subscribers of all ledgers of a server, in one pass over the bucket, however many ledgers
+// there are. One that can't be read counts for nothing here: listing its ledger's says so. Errors: Unavailable.
+func CountSubscribers(ctx context.Context, state jetstream.KeyValue) (map[Standing]int, error) {
+	at := make(map[string]Standing) // by key, as one that changes meanwhile comes again
+	err := everyRecord(ctx, state, "*.subscriber.*", func(e jetstream.KeyValueEntry) error {
+		if r, err := decodeRecord(e); err == nil {
+			at[e.Key()] = Standing{r.Sort, r.State}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	count := make(map[Standing]int)
+	for _, s := range at {
+		count[s]++
+	}
+	return count, nil
 }
 
 func (s *Subscribers) read(ctx context.Context, name string) (record, uint64, error) {

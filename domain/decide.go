@@ -33,6 +33,9 @@ func Decide(r Reader, c Command, now Instant, newID func() EventID) ([]*Event, e
 	if err := explained(r, first); err != nil {
 		return nil, err
 	}
+	if err := sealable(r, first); err != nil {
+		return nil, err
+	}
 	if err := keepsAFounder(r, first); err != nil {
 		return nil, err
 	}
@@ -53,6 +56,22 @@ func explained(r Reader, e *Event) error {
 		return err
 	}
 	return Errorf(RuleBroken, "reason_missing", "%s: a reason must be given: say why what was recorded is wrong", e.Type)
+}
+
+// sealable refuses a reason that is about nobody, and so is its author's, of somebody whose texts were erased: whoever reads
+// the log again erases what there is under their key. It is about commands alone: what an import holds of it, it erases.
+func sealable(r Reader, e *Event) error {
+	if e.Reason == "" {
+		return nil
+	}
+	p, err := PersonOf(r, e.Data)
+	if err != nil || p != "" {
+		return err
+	}
+	if erased, err := r.Fact(erasedFact(e.Actor)); err != nil || !erased.Holds(e.RecordedAt) {
+		return err
+	}
+	return Errorf(Conflict, "subject_erased", "the personal texts of %s were erased; nothing more can be written by that person: leave the reason out", e.Actor)
 }
 
 // keepsAFounder refuses a command after which nobody would be left to put things right: a founder holds every role of the

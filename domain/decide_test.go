@@ -431,6 +431,8 @@ var decisions = []struct{ name, given, when, then string }{
 	{"erased twice", `@1 subject.erased account=client:x`, `@5 subject.erase account=client:x`, `refused conflict subject_erased`},
 	{"written about after", `@1 subject.erased account=client:x`, `@5 account.lock principal=client:x reason=why`, `refused conflict subject_erased`},
 	{"recorded about after, without a text", `@1 subject.erased account=client:x`, `@5 account.lock principal=client:x`, `account.locked principal=client:x`},
+	{"written by them after, about nobody", `@1 subject.erased account=staff:root`, `@5 catalogue.adopt document=care-later reason=why`, `refused conflict subject_erased`},
+	{"recorded by them after, without a text", `@1 subject.erased account=staff:root`, `@5 call.end call=call:1`, `call.ended call=call:1`},
 	{"erased, but never opened", ``, `@5 subject.erase account=client:nobody`, `refused unknown unknown_account`},
 }
 

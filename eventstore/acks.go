@@ -94,6 +94,8 @@ func (p *Pending) judge(msg *nats.Msg) error {
 		return p.refusal(ack.Error)
 	case p.seq != 0 && ack.Seq != uint64(p.seq): // an id that the server has seen at another place
 		return p.log.moved(p.after, "this id was recorded at "+strconv.FormatUint(ack.Seq, 10))
+	case p.seq != 0:
+		p.log.heard(p.seq)
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func BenchmarkPublish(b *testing.B) {
 			callers(b, n, func() error {
 				mu.Lock()
 				last++
-				p, err := l.Publish(event(last), domain.Seq(last-1))
+				p, err := l.Publish(event(last), domain.Seq(last-1), "")
 				mu.Unlock()
 				if err != nil {
 					return err

@@ -44,6 +44,7 @@ type Importer struct {
 	unasked int        // events since an answer was asked for
 	bytes   int        // and their bytes
 	window  []*Pending // answers awaited, oldest first
+	written bool       // the last one was sent
 	err     error      // the first failure; nothing is added after it
 }
 
@@ -136,12 +137,13 @@ func (im *Importer) sendHeld(last bool) error {
 	return oldest.Err()
 }
 
-// Commit makes what was added the ledger: when it returns without an error, all of it is on disk and will be there
-// after any crash. On an error the import is unfinished: Abort it, or import again.
-func (im *Importer) Commit(ctx context.Context) (*Log, error) {
-	if im.err == nil && im.count > 0 {
+// Written waits until all that was added, keys as well, is in the log, and gives that to be read before it counts: nobody
+// takes it for a ledger until Commit. Nothing may be added after it.
+func (im *Importer) Written(ctx context.Context) (*Log, error) {
+	if im.err == nil && im.count > 0 && !im.written {
 		im.err = im.sendHeld(true)
 	}
+	im.written = true
 	for _, p := range im.window {
 		<-p.Done()
 		if im.err == nil {
@@ -155,14 +157,23 @@ func (im *Importer) Commit(ctx context.Context) (*Log, error) {
 	if err := im.keys.Flush(ctx); err != nil {
 		return nil, err
 	}
-	s, org := im.log.s, im.log.org
 	head, err := im.log.Head(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if head != im.count {
-		return nil, domain.Errorf(domain.Integrity, "import_incomplete", "importing the ledger of %s: %d events were sent and the log holds %d; import again", org, im.count, head)
+		return nil, domain.Errorf(domain.Integrity, "import_incomplete", "importing the ledger of %s: %d events were sent and the log holds %d; import again", im.log.org, im.count, head)
 	}
+	return im.log, nil
+}
+
+// Commit makes what was added the ledger: when it returns without an error, all of it is on disk and will be there
+// after any crash. On an error the import is unfinished: Abort it, or import again.
+func (im *Importer) Commit(ctx context.Context) (*Log, error) {
+	if _, err := im.Written(ctx); err != nil {
+		return nil, err
+	}
+	s, org := im.log.s, im.log.org
 	if err := im.sync(); err != nil {
 		return nil, err
 	}

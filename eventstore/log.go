@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,13 +25,17 @@ type Log struct {
 	name    string // of the stream
 	created time.Time
 	stream  jetstream.Stream
+	known   atomic.Uint64 // the newest event that the server was ever heard to have
 
 	mu  sync.Mutex // one publish at a time uses msg
 	msg *message
 }
 
 func (s *Store) newLog(org domain.Org, stream jetstream.Stream) *Log {
-	return &Log{s: s, org: org, name: streamName(org), created: stream.CachedInfo().Created, stream: stream, msg: newMessage(org)}
+	info := stream.CachedInfo()
+	l := &Log{s: s, org: org, name: streamName(org), created: info.Created, stream: stream, msg: newMessage(org)}
+	l.known.Store(info.State.LastSeq)
+	return l
 }
 
 // Org is whose ledger this is.
@@ -44,10 +49,42 @@ func (l *Log) Created() time.Time { return l.created }
 func (l *Log) Exclusive() bool { return l.s.embedded() }
 
 // Head is the seq of the last event, 0 for none. Errors: Unavailable; Integrity (code "log_swapped") where the
-// stream is not the one that was opened.
-func (l *Log) Head(ctx context.Context) (domain.Seq, error) {
+// stream is not the one that was opened, "log_truncated" where it went further before.
+func (l *Log) Head(ctx context.Context) (domain.Seq, error) { return l.headFrom(ctx, 0) }
+
+// headFrom is Head where the log is known to go to seq at least.
+//
+// What is known is looked up before the server is asked: others ask as well, and one whose answer is newer may be heard
+// first, so what is known afterwards says nothing of this answer.
+func (l *Log) headFrom(ctx context.Context, seq domain.Seq) (domain.Seq, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	known := max(seq, domain.Seq(l.known.Load()))
+	for asked := time.Now(); ; {
+		head, err := l.askHead(ctx)
+		switch {
+		case err != nil:
+			return 0, err
+		case head >= known:
+			l.heard(head)
+			return head, nil
+		case l.stream.CachedInfo().Config.Replicas < 2 || time.Since(asked) > leaderWait:
+			return 0, l.truncated(head, known)
+		}
+		select {
+		case <-ctx.Done():
+			return 0, l.unavailable("reading the head", ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// leaderWait is how long a stream of several replicas may say that it ends before what is known: whichever leads it knows
+// all that was acknowledged, but may yet be applying it, and one that was just voted out does not know of more.
+const leaderWait = 5 * time.Second
+
+// askHead asks the server how far the log goes.
+func (l *Log) askHead(ctx context.Context) (domain.Seq, error) {
 	info, err := l.stream.Info(ctx)
 	if err != nil {
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -60,6 +97,34 @@ func (l *Log) Head(ctx context.Context) (domain.Seq, error) {
 			info.Created.UTC().Format(time.RFC3339Nano), l.created.UTC().Format(time.RFC3339Nano))
 	}
 	return domain.Seq(info.State.LastSeq), nil
+}
+
+// givenOut asks the embedded server which seq it gave out last, by a publish that it must refuse. Where it came across
+// damage while it started it says of the stream, and believes, that it ends before the damage; but not of this. Other
+// servers may be about to give out more than they have, so an external one is not asked.
+func (l *Log) givenOut(ctx context.Context) (domain.Seq, error) {
+	const never = 1 << 62
+	_, err := l.s.js.PublishMsg(ctx, &nats.Msg{Subject: "permledger." + string(l.org) + ".event.none"}, jetstream.WithExpectLastSequence(never))
+	var refused *jetstream.APIError
+	var seq domain.Seq
+	if !errors.As(err, &refused) {
+		return 0, l.unavailable("asking for the newest seq", err)
+	}
+	if _, err := fmt.Sscanf(refused.Description, "wrong last sequence: %d", &seq); err != nil {
+		return 0, l.unavailable("asking for the newest seq", refused)
+	}
+	return seq, nil
+}
+
+// heard notes that the log goes to seq. The server finds damage in a block when it first reads it, and from then on says
+// that the log ends before it: what was opened whole is short without a word.
+func (l *Log) heard(seq domain.Seq) {
+	for {
+		known := l.known.Load()
+		if uint64(seq) <= known || l.known.CompareAndSwap(known, uint64(seq)) {
+			return
+		}
+	}
 }
 
 // Entry is a recorded event: its place, its id and its stored bytes.

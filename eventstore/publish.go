@@ -6,7 +6,7 @@ package eventstore
 // What the server can answer, and what it means:
 //
 //	ack at expected+1           recorded, on disk
-//	10071, 10164                the log is not at expected. Also what a repeated write of ours gets when the first one's
+//	10070, 10071, 10164         the log is not at expected, or ends with another event. Also what a repeated write of ours gets when the first one's
 //	                            answer was lost: so the tail says whether it is a conflict or a success
 //	10158, 10201                the id was seen within the duplicate window: the tail says where
 //	any other error             not recorded, but for a failing disk, where the tail says
@@ -29,11 +29,13 @@ import (
 
 // The server's answers that Settle has to look into.
 const (
+	codeWrongLastID               = 10070
 	codeWrongLastSequence         = 10071
 	codeWrongLastSequenceConstant = 10164
 	codeDuplicateInProcess        = 10158
 	codeBatchHasDuplicate         = 10201
 	codeBatchTooLarge             = 10199
+	codeBatchIncomplete           = 10176
 	codeStoreFailed               = 10077
 )
 
@@ -55,10 +57,11 @@ type message struct {
 	subjects         map[domain.EventType]string
 	msg              nats.Msg
 	id, typ, at, exp []string
+	behind           []string
 }
 
 func newMessage(org domain.Org) *message {
-	m := &message{org: org, subjects: map[domain.EventType]string{}, id: []string{""}, typ: []string{""}, at: []string{""}, exp: []string{""}}
+	m := &message{org: org, subjects: map[domain.EventType]string{}, id: []string{""}, typ: []string{""}, at: []string{""}, exp: []string{""}, behind: []string{""}}
 	m.msg.Header = nats.Header{
 		nats.MsgIdHdr:    m.id,
 		"ce-specversion": {"1.0"},
@@ -80,12 +83,18 @@ func (m *message) fill(rec Record) *nats.Msg {
 	m.id[0], m.typ[0], m.at[0] = string(rec.ID), string(rec.Type), rec.RecordedAt.String()
 	m.msg.Subject, m.msg.Data, m.msg.Reply = subject, rec.Body, ""
 	delete(m.msg.Header, nats.ExpectedLastSeqHdr)
+	delete(m.msg.Header, nats.ExpectedLastMsgIdHdr)
 	return &m.msg
 }
 
 func (m *message) expect(last domain.Seq) {
 	m.exp[0] = strconv.FormatUint(uint64(last), 10)
 	m.msg.Header[nats.ExpectedLastSeqHdr] = m.exp
+}
+
+func (m *message) expectID(last domain.EventID) {
+	m.behind[0] = string(last)
+	m.msg.Header[nats.ExpectedLastMsgIdHdr] = m.behind
 }
 
 // Pending is a write whose answer is awaited.
@@ -123,14 +132,18 @@ func Moved(err error) bool {
 }
 
 // Publish sends rec to be written right after expected, and does not wait. Publishes go out in the order of the
-// calls, so a caller may send the next at expected+1 at once; if one is refused, so are all behind it. That holds where
-// nobody else writes (Exclusive): elsewhere another's event may take the place of the refused one. An error from
-// Publish itself says that nothing was sent: Unavailable, or Malformed (code "event_too_large").
-func (l *Log) Publish(rec Record, expected domain.Seq) (*Pending, error) {
+// calls, so a caller may send the next at expected+1 at once. It then names the one before it, behind, whose answer it has
+// not seen yet: if that one is refused or lost, so is this, also where another's event has come to its place. behind is ""
+// where expected is known to be in the log. An error from Publish itself says that nothing was sent: Unavailable, or
+// Malformed (code "event_too_large").
+func (l *Log) Publish(rec Record, expected domain.Seq, behind domain.EventID) (*Pending, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	msg := l.msg.fill(rec)
 	l.msg.expect(expected)
+	if behind != "" {
+		l.msg.expectID(behind)
+	}
 	return l.send(msg, expected, expected+1)
 }
 
@@ -208,7 +221,7 @@ func (l *Log) write(ctx context.Context, recs []Record, expected domain.Seq) err
 	if len(recs) != 1 {
 		return l.PublishBatch(ctx, recs, expected)
 	}
-	p, err := l.Publish(recs[0], expected)
+	p, err := l.Publish(recs[0], expected, "")
 	if err != nil {
 		return err
 	}
@@ -266,10 +279,12 @@ func (l *Log) moved(expected domain.Seq, how string) error {
 // refusal is what the server's error means for the write.
 func (p *Pending) refusal(refused *jetstream.APIError) error {
 	switch refused.ErrorCode {
-	case codeWrongLastSequence, codeWrongLastSequenceConstant, codeDuplicateInProcess, codeBatchHasDuplicate:
+	case codeWrongLastID, codeWrongLastSequence, codeWrongLastSequenceConstant, codeDuplicateInProcess, codeBatchHasDuplicate:
 		return p.log.moved(p.after, refused.Description)
 	case codeStoreFailed:
 		return p.log.unknownOutcome(p.after, refused.Description)
+	case codeBatchIncomplete: // it was not: the server keeps what is to come together in files
+		return domain.Errorf(domain.Unavailable, "log_unavailable", "recording after event %d of %s: the log could not keep %d events until all were there; see that its disk has room; nothing was recorded", p.after, p.log.org, p.seq-p.after)
 	case codeBatchTooLarge:
 		return p.log.tooMany(int(p.seq-p.after), refused.Description)
 	}

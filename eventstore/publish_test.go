@@ -118,7 +118,7 @@ func TestPipeline(t *testing.T) {
 	l := create(t, embedded(t))
 	var pending []*Pending
 	for n := 1; n <= 200; n++ {
-		p, err := l.Publish(event(n), domain.Seq(n-1))
+		p, err := l.Publish(event(n), domain.Seq(n-1), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func TestPipeline(t *testing.T) {
 
 	pending = nil
 	for _, n := range []int{201, 202, 204, 205} { // 203 is missing
-		p, err := l.Publish(event(n), domain.Seq(n-1))
+		p, err := l.Publish(event(n), domain.Seq(n-1), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,6 +145,33 @@ func TestPipeline(t *testing.T) {
 		}
 	}
 	wantLog(t, l, 202)
+}
+
+// One whose predecessor never came is refused where another's event stands in its place.
+func TestPipelineBehindALostOne(t *testing.T) {
+	l := create(t, embedded(t))
+	write := func(n int, after domain.Seq, behind domain.EventID) error {
+		t.Helper()
+		p, err := l.Publish(event(n), after, behind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-p.Done()
+		return p.Err()
+	}
+	lost, another := event(1), event(7)
+	if err := write(7, 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(2, 1, lost.ID); !Moved(err) {
+		t.Fatalf("behind one that is not there: %v, want that the log has moved", err)
+	}
+	if err := write(3, 1, another.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(4, 2, ""); err != nil { // nor does the next name anybody
+		t.Fatal(err)
+	}
 }
 
 func TestBatchIsAllOrNothing(t *testing.T) {
@@ -226,7 +253,7 @@ func TestLostWriteAndAnotherWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.tell(loseWrite)
-	pending, err := l.Publish(event(77), 0)
+	pending, err := l.Publish(event(77), 0, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +268,7 @@ func TestPublishWithoutAServer(t *testing.T) {
 	l := create(t, open(t, Options{URL: r.url()}))
 	r.stop()
 	wait(t, "the connection to break", func() bool { return l.s.nc.Status() == nats.RECONNECTING })
-	_, err := l.Publish(event(1), 0)
+	_, err := l.Publish(event(1), 0, "")
 	wantError(t, err, domain.Unavailable, "log_unavailable")
 	if !strings.Contains(err.Error(), "nothing was recorded") {
 		t.Errorf("%q should say that nothing was recorded", err)

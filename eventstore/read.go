@@ -38,10 +38,7 @@ func (l *Log) Read(ctx context.Context, after, upTo domain.Seq) iter.Seq2[Entry,
 		if upTo <= after {
 			return
 		}
-		head, err := l.Head(ctx)
-		if err == nil && head < upTo {
-			err = l.truncated(head, upTo)
-		}
+		head, err := l.headFrom(ctx, upTo)
 		if err != nil {
 			yield(Entry{}, err)
 			return
@@ -175,12 +172,8 @@ func (f *follower) follow(ctx context.Context, yield func(Entry, error) bool) er
 
 // sameLog checks that the log still holds what was followed so far.
 func (f *follower) sameLog(ctx context.Context) error {
-	head, err := f.log.Head(ctx)
-	if err != nil {
+	if _, err := f.log.headFrom(ctx, f.last.Seq); err != nil {
 		return err
-	}
-	if head < f.last.Seq {
-		return f.log.truncated(head, f.last.Seq)
 	}
 	if f.last.ID == "" {
 		return nil

@@ -3,7 +3,9 @@ package eventstore
 // Reading and following: every event once, in order, or an error.
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"os"
 	"sync"
 	"testing"
@@ -46,6 +48,76 @@ func TestReadSpans(t *testing.T) {
 	if last == nil {
 		t.Error("Read under a cancelled context ended without an error")
 	}
+}
+
+// Replay gives what Read gives, however much there is, and where the two part it is Read that says why.
+func TestReplay(t *testing.T) {
+	s := embedded(t)
+	c := streamConfig(acme, 1, nil)
+	c.DenyDelete = false // so that it can lose one
+	stream, err := s.js.CreateStream(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := s.newLog(acme, stream)
+	mustAppend(t, l, events(1, 5000), 0)
+	big := events(5001, 5020) // more than a batch's bytes
+	for i := range big {
+		big[i].Body = bytes.Repeat([]byte("x"), 600<<10)
+		mustAppend(t, l, big[i:i+1], domain.Seq(5000+i))
+	}
+	for _, span := range [][2]domain.Seq{{0, 0}, {0, 1}, {0, replayBatch}, {0, replayBatch + 1}, {3, 3 + 3*replayBatch}, {0, 5020}, {4500, 5019}} {
+		next := span[0] + 1
+		for e, err := range l.Replay(t.Context(), span[0], span[1]) {
+			if err != nil || e.Seq != next || e.ID != "" && e.ID != event(int(next)).ID {
+				t.Fatalf("Replay(%d, %d): got %d, %v, want %d", span[0], span[1], e.Seq, err, next)
+			}
+			if want := event(int(next)).Body; next <= 5000 && !bytes.Equal(e.Body, want) {
+				t.Fatalf("event %d: got %q, want %q", next, e.Body, want)
+			}
+			next++
+		}
+		if want := span[1] + 1; next != want {
+			t.Errorf("Replay(%d, %d) ended before %d", span[0], span[1], next)
+		}
+	}
+	for e := range l.Replay(t.Context(), 0, 5000) {
+		if e.Seq == 3 {
+			break
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var last error
+	n := 0
+	for _, last = range l.Replay(ctx, 0, 5000) {
+		if n++; n == 700 {
+			cancel()
+		}
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Errorf("cancelled on the way: ended with %v after %d events", last, n)
+	}
+	_, last = replayed(t, l, 5021)
+	wantError(t, last, domain.Integrity, "log_truncated")
+
+	if err := stream.DeleteMsg(t.Context(), 3000); err != nil {
+		t.Fatal(err)
+	}
+	n, last = replayed(t, l, 5020)
+	wantError(t, last, domain.Integrity, "log_gap")
+	if n != 2999 {
+		t.Errorf("before the gap came %d events", n)
+	}
+}
+
+func replayed(t *testing.T, l *Log, upTo domain.Seq) (n int, last error) {
+	for _, last = range l.Replay(t.Context(), 0, upTo) {
+		if last == nil {
+			n++
+		}
+	}
+	return n, last
 }
 
 // follow collects what Follow gives until the test ends.

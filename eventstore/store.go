@@ -32,6 +32,10 @@ type Options struct {
 	Relaxed bool         // embedded: writes are synced by Importer.Commit and Close only. For importing a new ledger.
 	Listen  *net.TCPAddr // embedded: where programs of this machine may follow and ask, see listen.go; nil: nowhere
 
+	// Through is what each connection to the embedded server is led through; nil: nothing. It is for tests of what a connection
+	// that fails does to the log.
+	Through func(net.Conn) net.Conn
+
 	URL         string // external: nats:// or tls://, several joined by commas; may hold user:password
 	Credentials string // external: path of a .creds file
 	CA          string // external: path of the certificates that the server's is checked against; "": the system's
@@ -187,7 +191,7 @@ func (s *Store) connect() (err error) {
 		}),
 	}
 	if s.embedded() {
-		opts = append(opts, nats.InProcessServer(s.srv))
+		opts = append(opts, nats.InProcessServer(inProcess{s}))
 	}
 	if s.door != nil {
 		opts = append(opts, nats.UserInfo(ownUser, s.door.secret))
@@ -205,6 +209,17 @@ func (s *Store) connect() (err error) {
 		return domain.Errorf(domain.Unreachable, "log_unreachable", "connecting to the log at %s: %v", s.where(), withoutURL(err))
 	}
 	return nil
+}
+
+// inProcess is how the client reaches the embedded server, at first and after a connection was lost.
+type inProcess struct{ s *Store }
+
+func (p inProcess) InProcessConn() (net.Conn, error) {
+	c, err := p.s.srv.InProcessConn()
+	if err == nil && p.s.opts.Through != nil {
+		c = p.s.opts.Through(c)
+	}
+	return c, err
 }
 
 // Close ends the connection and, embedded, stops the server, syncs what Relaxed left unsynced, and gives the
@@ -240,7 +255,39 @@ func (s *Store) Ready(ctx context.Context) error {
 	if _, err := s.js.AccountInfo(ctx); err != nil {
 		return domain.Errorf(domain.Unavailable, "log_unavailable", "the log at %s does not answer: %v", s.where(), err)
 	}
+	if s.embedded() {
+		// A stream that could not be written once, e.g. where the disk was full, takes nothing any more and leaves whoever
+		// publishes without an answer, until the server starts again. Only its health tells.
+		if ill := s.ill(func(e string) bool { return !strings.Contains(e, notRecovered) }); ill != "" {
+			return domain.Errorf(domain.Unavailable, "log_unavailable", "the log in %s can't be written: %s; see that the disk is healthy and has room, and start again", s.opts.Dir, ill)
+		}
+	}
 	return nil
+}
+
+// Recovered is Unavailable where the embedded server found the files of a log when it started and could not make a log of
+// them. It is to be asked before any log is made or deleted: while one is, it looks the same.
+func (s *Store) Recovered() error {
+	if !s.embedded() {
+		return nil
+	}
+	if ill := s.ill(func(e string) bool { return strings.Contains(e, notRecovered) }); ill != "" {
+		return domain.Errorf(domain.Unavailable, "log_unavailable", "the log in %s can't be read: %s; see that the disk is healthy, and restore it from a backup", s.opts.Dir, ill)
+	}
+	return nil
+}
+
+// notRecovered is in what the server says of a stream whose files it found and does not have.
+const notRecovered = "could not be recovered"
+
+// ill gives the first of what the embedded server finds wrong with its streams that counts; "" for nothing.
+func (s *Store) ill(counts func(string) bool) string {
+	for _, e := range s.srv.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		if counts(e.Error) {
+			return e.Error
+		}
+	}
+	return ""
 }
 
 // Orgs gives the organisations that have a ledger here, sorted. One whose import never finished has none.
@@ -290,7 +337,15 @@ func (s *Store) Open(ctx context.Context, org domain.Org) (*Log, error) {
 	if err := checkStream(org, info); err != nil {
 		return nil, err
 	}
-	return s.newLog(org, stream), nil
+	l := s.newLog(org, stream)
+	if s.embedded() {
+		given, err := l.givenOut(ctx)
+		if err != nil {
+			return nil, err
+		}
+		l.heard(given)
+	}
+	return l, nil
 }
 
 func (s *Store) create(ctx context.Context, org domain.Org, metadata map[string]string) (*Log, error) {

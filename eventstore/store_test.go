@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -296,4 +297,27 @@ func TestSyncsEachWrite(t *testing.T) {
 	if s := open(t, Options{Dir: t.TempDir(), Relaxed: true}); s.srv.JetStreamConfig().SyncAlways {
 		t.Error("relaxed, the embedded server syncs each write")
 	}
+}
+
+// Many ask at once how far the log goes, while it grows. An older answer that is heard after a newer one is no truncated
+// log.
+func TestManyAskForTheHead(t *testing.T) {
+	l := create(t, embedded(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	for range 16 {
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := l.Head(ctx); err != nil && ctx.Err() == nil {
+					t.Errorf("asking for the head of a log that grows: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for n := range 100 {
+		mustAppend(t, l, events(n+1, n+1), domain.Seq(n))
+	}
+	cancel()
+	asking.Wait()
 }

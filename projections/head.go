@@ -165,6 +165,9 @@ func (h *Head) stage(e *domain.Event, changes []domain.Change) error {
 		h.dues[d.Due] = d.Pending
 	}
 	for _, r := range s.named {
+		if h.sieve != nil {
+			h.sieve.add(namedFact(r))
+		}
 		h.named[r.Kind()] = append(h.named[r.Kind()], named{r, e.Seq})
 	}
 	h.events = append(h.events, s)
@@ -213,9 +216,15 @@ func (h *Head) firstOf(f domain.Fact) (bool, error) {
 			return false, nil
 		}
 	}
+	if h.sieve != nil && !h.sieve.mayHave(namedFact(r)) {
+		return true, nil
+	}
 	before, err := h.db.get(h.l.keys.named(nil, r.Kind(), r.ID()), func([]byte) error { return nil })
 	return !before, err
 }
+
+// namedFact stands in the sieve for what was named. There is no fact without a family.
+func namedFact(r domain.Resource) domain.Fact { return domain.Fact{Subject: domain.Account(r)} }
 
 // continued gives the request of e with e as its last. The events of a request follow one another, so it began with e
 // unless the event before has the same. Only where that is committed already has the database to be asked.
@@ -266,6 +275,7 @@ func (h *Head) Commit(upTo domain.Seq) error {
 	if err := w.batch.Commit(pebble.NoSync); err != nil {
 		return failure(h.l.org, "commit", err)
 	}
+	h.l.tail.keep(w.batch)
 	h.l.state.Store(&next)
 	h.l.commitHappened()
 	h.l.announce(committed)

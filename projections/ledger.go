@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"math"
 	"slices"
@@ -38,6 +39,9 @@ type Ledger struct {
 
 	state atomic.Pointer[state]
 
+	swapping sync.RWMutex // held while the content is swapped: see newIter and swap.go
+	tail     *Tail        // nil but where one is kept: see KeepTail
+
 	mu         sync.Mutex // guards catalogues
 	catalogues map[domain.Seq]*domain.Catalogue
 
@@ -65,8 +69,21 @@ func openLedger(db *pebble.DB, org domain.Org) (*Ledger, error) {
 	return l, nil
 }
 
+// newIter opens an iterator, and get reads a key, at no moment between the steps of a swap.
+func (l *Ledger) newIter(o *pebble.IterOptions) (*pebble.Iterator, error) {
+	l.swapping.RLock()
+	defer l.swapping.RUnlock()
+	return l.db.NewIter(o)
+}
+
+func (l *Ledger) get(key []byte) ([]byte, io.Closer, error) {
+	l.swapping.RLock()
+	defer l.swapping.RUnlock()
+	return l.db.Get(key)
+}
+
 func (l *Ledger) readPosition() (Position, error) {
-	value, closer, err := l.db.Get(l.keys.position(nil))
+	value, closer, err := l.get(l.keys.position(nil))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return Position{}, nil
 	}
@@ -155,7 +172,7 @@ func (l *Ledger) SeqAt(t domain.Instant) (domain.Seq, error) {
 	if p.Seq == 0 || t >= p.RecordedAt {
 		return p.Seq, nil
 	}
-	it, err := l.db.NewIter(&pebble.IterOptions{
+	it, err := l.newIter(&pebble.IterOptions{
 		LowerBound: l.keys.time(nil, t+1),
 		UpperBound: l.keys.time(nil, domain.Forever),
 	})
@@ -204,7 +221,7 @@ func (l *Ledger) history(about domain.Account, after, upTo domain.Seq) ([]domain
 		return nil, incomplete(l.org, upTo, p.Seq)
 	}
 	prefix := l.keys.about(nil, about)
-	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: append(bytes.Clone(prefix), 0xff)})
+	it, err := l.newIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: append(bytes.Clone(prefix), 0xff)})
 	if err != nil {
 		return nil, failure(l.org, "read the history of "+string(about), err)
 	}
@@ -235,7 +252,7 @@ func (l *Ledger) Deeds(actor domain.Account, after, upTo domain.Seq, newest bool
 			return
 		}
 		start := l.keys.did(nil, actor, after+1)
-		it, err := l.db.NewIter(&pebble.IterOptions{
+		it, err := l.newIter(&pebble.IterOptions{
 			LowerBound: start,
 			UpperBound: l.keys.did(nil, actor, max(after, upTo)+1),
 		})
@@ -293,7 +310,7 @@ func (l *Ledger) Dues(after, upTo domain.Instant) iter.Seq2[domain.Due, error] {
 // dues yields what read makes of the keys between two.
 func (l *Ledger) dues(lower, upper []byte, read func(*pebble.Iterator) (domain.Due, error)) iter.Seq2[domain.Due, error] {
 	return func(yield func(domain.Due, error) bool) {
-		it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+		it, err := l.newIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 		if err != nil {
 			yield(domain.Due{}, failure(l.org, "read what is due", err))
 			return
@@ -352,7 +369,7 @@ func (l *Ledger) announce(committed []stagedEvent) {
 // Requested gives the first and last seq that were recorded under a caller's own request id, as far as they are applied;
 // ok is false where none were.
 func (l *Ledger) Requested(id string) (first, last domain.Seq, ok bool, err error) {
-	value, closer, err := l.db.Get(l.keys.request(nil, id))
+	value, closer, err := l.get(l.keys.request(nil, id))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return 0, 0, false, nil
 	}
@@ -374,7 +391,7 @@ func (l *Ledger) catalogue(seq domain.Seq) (*domain.Catalogue, error) {
 	if c, ok := l.catalogues[seq]; ok {
 		return c, nil
 	}
-	document, closer, err := l.db.Get(l.keys.seq(nil, keyDocument, seq))
+	document, closer, err := l.get(l.keys.seq(nil, keyDocument, seq))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, noCatalogue(l.org, seq)
 	}

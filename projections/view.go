@@ -98,7 +98,7 @@ func (r *reader) take() (*pebble.Iterator, error) {
 		r.free = r.free[:n-1]
 		return it, nil
 	}
-	it, err := r.l.db.NewIter(&pebble.IterOptions{
+	it, err := r.l.newIter(&pebble.IterOptions{
 		LowerBound: r.l.keys.start,
 		UpperBound: r.l.keys.end,
 		// The lowest level holds nearly everything, and half of what a decision looks up never was.

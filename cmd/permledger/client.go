@@ -71,7 +71,7 @@ func (a *app) client(ctx context.Context, o ledger.Options) (*client, error) {
 		return nil, domain.Errorf(domain.Malformed, "bad_flag", "--data and --server: give one of them, --data to open a directory here, --server to ask a service")
 	}
 	if a.global.data != "" {
-		o.Data, o.Logger = a.global.data, a.quietLogger()
+		o.Data, o.Logger, o.Asking, o.Fatal = a.global.data, a.quietLogger(), true, a.fatal
 		s, err := ledger.Open(ctx, o)
 		if err != nil {
 			return nil, err

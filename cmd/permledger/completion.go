@@ -131,6 +131,9 @@ func (a *app) complete(cmd *cobra.Command, typed string, names func(*domain.Cata
 	if suffix != "" {
 		directive |= cobra.ShellCompDirectiveNoSpace
 	}
+	if a.readSettings(cmd, nil) != nil {
+		return nil, directive
+	}
 	var cat *domain.Catalogue
 	err := a.withClient(ctx, func(c *client) error {
 		body, err := c.get(ctx, "catalogue", nil)

@@ -209,7 +209,7 @@ func (a *app) serveNearby(ctx context.Context) (err error) {
 		return err
 	}
 	for range demoPorts {
-		err = a.serve(ctx, address, ledger.Options{Data: a.global.data, Logger: a.quietLogger(), Clock: true, Feed: true, Webhooks: true})
+		err = a.serve(ctx, serving{address: address, stopWait: stopWait, ledgers: ledger.Options{Data: a.global.data, Logger: a.quietLogger(), Clock: true, Feed: true, Webhooks: true, Fatal: a.fatal}})
 		var refused *domain.Error
 		if !errors.As(err, &refused) || refused.Code != "in_use" {
 			return err

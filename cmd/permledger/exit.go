@@ -30,6 +30,7 @@ var exitCodes = map[domain.Failure]int{
 
 func exitCode(err error) int {
 	var known *domain.Error
+	var found errFound
 	switch {
 	case err == nil:
 		return 0
@@ -37,6 +38,8 @@ func exitCode(err error) int {
 		return 1
 	case errors.As(err, &known):
 		return exitCodes[known.Failure]
+	case errors.As(err, &found):
+		return exitCodes[found.failure]
 	}
 	return 5 // the machine's own: a file that can't be read, a full disk
 }

@@ -26,6 +26,9 @@ type globals struct {
 	noColor bool
 	zone    zone
 	lang    language
+	config  string
+
+	elsewhere map[string]origin // where the flags that are not on the command line got their values (settings.go)
 }
 
 func (g *globals) register(root *cobra.Command) {
@@ -36,8 +39,9 @@ func (g *globals) register(root *cobra.Command) {
 	f.BoolVar(&g.json, "json", false, "print one JSON document, the same as over HTTP")
 	f.BoolVar(&g.noColor, "no-color", false, "no colours; NO_COLOR in the environment does the same")
 	f.Var(&g.zone, "tz", "time zone for times without an offset and for what is shown, e.g. Europe/Amsterdam (default the local one)")
-	f.Var(&g.lang, "lang", "language of answers, en or nl; "+langEnv+" in the environment does the same (default en)")
-	root.PersistentPreRunE = g.lang.readEnvironment
+	f.Var(&g.lang, "lang", "language of answers, en or nl (default en)")
+	f.StringVar(&g.config, configFlag, "", "file of settings, as permledger config explains (default "+variableOf(configFlag)+" in the environment, or none)")
+	root.MarkPersistentFlagFilename(configFlag, "yaml", "yml")
 	root.RegisterFlagCompletionFunc("lang", cobra.FixedCompletions([]string{"en", "nl"}, cobra.ShellCompDirectiveNoFileComp))
 	root.RegisterFlagCompletionFunc("org", cobra.NoFileCompletions)
 	root.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions)
@@ -171,12 +175,13 @@ func checkResource(s string) error {
 	return err
 }
 
-// again gives the command line that asks the verb with these arguments of the same ledger, to be pasted into a shell.
+// again gives the command line that asks the verb with these arguments of the same ledger, to be pasted into a shell. What
+// the environment or the file says, they say again.
 func (g *globals) again(verb string, args ...string) string {
 	words := append([]string{"permledger", verb}, args...)
-	for _, f := range [][2]string{{"--data", g.data}, {"--server", g.server}, {"--org", g.org}, {"--tz", g.zone.String()}, {"--lang", g.lang.String()}} {
-		if f[1] != "" {
-			words = append(words, f[0], f[1])
+	for _, f := range [][2]string{{"data", g.data}, {"server", g.server}, {"org", g.org}, {"tz", g.zone.String()}, {"lang", g.lang.String()}, {configFlag, g.config}} {
+		if _, said := g.elsewhere[f[0]]; f[1] != "" && !said {
+			words = append(words, "--"+f[0], f[1])
 		}
 	}
 	for i, w := range words {

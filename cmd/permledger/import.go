@@ -107,20 +107,25 @@ type bar struct {
 
 // progressBar begins a bar of total bytes; 0 is not known.
 func (a *app) progressBar(message string, total int64) *bar {
+	style := progress.StyleDefault
+	style.Visibility = progress.StyleVisibility{ETA: true, Percentage: true, Speed: true, Time: true, Tracker: true, Value: true}
+	return a.bar(&progress.Tracker{Message: message, Total: total, Units: progress.UnitsBytes}, style, 0)
+}
+
+// bar begins a bar of so many columns; 0 is the usual.
+func (a *app) bar(tracker *progress.Tracker, style progress.Style, columns int) *bar {
 	width, ok := terminal(a.err)
 	if !ok || a.global.json {
 		return &bar{}
 	}
-	b := &bar{writer: progress.NewWriter(), done: make(chan struct{})}
-	b.tracker = &progress.Tracker{Message: message, Total: total, Units: progress.UnitsBytes}
-	style := progress.StyleDefault
+	b := &bar{writer: progress.NewWriter(), tracker: tracker, done: make(chan struct{})}
 	if a.global.colours() {
 		style.Colors.Tracker = text.Colors{text.FgCyan}
 	}
-	style.Visibility = progress.StyleVisibility{ETA: true, Percentage: true, Speed: true, Time: true, Tracker: true, Value: true}
 	b.writer.SetStyle(style)
 	b.writer.SetOutputWriter(a.err)
 	b.writer.SetTerminalWidth(width)
+	b.writer.SetTrackerLength(columns)
 	b.writer.SetUpdateFrequency(100 * time.Millisecond)
 	b.writer.AppendTracker(b.tracker)
 	go func() {

@@ -74,7 +74,7 @@ func (m *maker) make(ctx context.Context, a *app, relaxed bool, fill func(*ledge
 	if err != nil {
 		return err
 	}
-	s, err := ledger.Open(ctx, ledger.Options{Data: a.global.data, Create: true, NATS: m.nats.options, Relaxed: relaxed, Logger: a.quietLogger()})
+	s, err := ledger.Open(ctx, ledger.Options{Data: a.global.data, Create: true, NATS: m.nats.options, Relaxed: relaxed, Logger: a.quietLogger(), Asking: true, Fatal: a.fatal})
 	if err == nil {
 		err = fill(s)
 		if e := s.Close(); err == nil {

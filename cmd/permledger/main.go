@@ -31,14 +31,16 @@ type app struct {
 	err    io.Writer
 	now    func() time.Time // what "yesterday" is counted from; ledgers have a clock of their own
 	global globals
+
+	environ  []string // the environment that settings are read from; nil: none, for a command line of our own making
+	settings settings
 }
 
 // run runs one command line and gives its exit code.
 func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once, whatever it is at
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, environ: os.Environ()}
 	root := newRoot(a, args)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -48,15 +50,44 @@ func run(args []string) int {
 	return a.end(err)
 }
 
+// interruptible gives a context that ends with the first signal to stop, for whatever runs to end well. The second ends the
+// process at once, with the exit code of a process that died of it. Both are waited for here: to give the signal back to
+// the system after the first would lose a second one that comes meanwhile.
+func interruptible() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if _, ok := <-signals; !ok {
+			return
+		}
+		cancel()
+		if second, ok := <-signals; ok {
+			os.Exit(128 + int(second.(syscall.Signal)))
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals) // nothing is sent to it any more
+		close(signals)
+		<-done
+		cancel()
+	}
+}
+
 // end prints the error, one line for each mistake in it, and gives the exit code.
 func (a *app) end(err error) int {
-	if err != nil && !errors.Is(err, errNo) {
-		for line := range strings.Lines(err.Error()) {
+	if err != nil && !errors.Is(err, errNo) && !errors.As(err, new(errFound)) {
+		for line := range strings.Lines(withRunbook(err)) {
 			fmt.Fprintf(a.err, "permledger: %s\n", printable(strings.TrimSuffix(line, "\n")))
 		}
 	}
 	return exitCode(err)
 }
+
+// fatal ends the process where nothing that was opened may be used any more, not even to close it.
+func (a *app) fatal(err error) { os.Exit(a.end(err)) }
 
 // printable keeps what a caller typed from moving the cursor or colouring the terminal.
 func printable(s string) string {
@@ -92,6 +123,7 @@ A verb opens a data directory itself (--data DIR) or asks a running service (--s
 	})
 	a.global.zone.now = a.now
 	a.global.register(root)
+	root.PersistentPreRunE = a.readSettings
 	root.AddGroup(
 		&cobra.Group{ID: groupQuestions, Title: "Questions:"},
 		&cobra.Group{ID: groupLedger, Title: "The ledger:"},
@@ -101,6 +133,9 @@ A verb opens a data directory itself (--data DIR) or asks a running service (--s
 		newHistoryCommand(a), newDiffCommand(a), newWatchCommand(a), newDemoCommand(a),
 		newInitCommand(a), newImportCommand(a), newRecordCommand(a), newServeCommand(a), newCatalogueCommand(a),
 		newFeedCommand(a), newSubscribersCommand(a),
+		newBackupCommand(a), newRestoreCommand(a), newExportCommand(a),
+		newReadyCommand(a), newStatusCommand(a), newDoctorCommand(a), newUnlockCommand(a), newConfigCommand(a),
+		newRebuildCommand(a), newVerifyCommand(a),
 		newVersionCommand(a), newExitCodesTopic(), newTimesTopic(),
 	)
 	root.InitDefaultCompletionCmd(args...)

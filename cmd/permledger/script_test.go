@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
-			"onelined": onelined,
+			"onelined": onelined, "harm": harm,
 		},
 	})
 }

@@ -39,28 +39,29 @@ type served struct {
 	cmd    *exec.Cmd
 	url    string
 	stdout *bufio.Reader
+	log    *bytes.Buffer // its stderr; to be read once it has ended
 }
 
 // serves starts a service on a free port and waits until it says where it is.
-func serves(t *testing.T, data string) *served {
+func serves(t *testing.T, data string, flags ...string) *served {
 	t.Helper()
-	cmd := permledger("serve", "--data", data, "--listen", "127.0.0.1:0", "--json")
+	cmd := permledger(append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--json"}, flags...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log bytes.Buffer
-	cmd.Stderr = &log
+	log := &bytes.Buffer{}
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	s := &served{cmd: cmd, stdout: bufio.NewReader(out)}
+	s := &served{cmd: cmd, stdout: bufio.NewReader(out), log: log}
 	line, err := s.stdout.ReadString('\n')
 	var said struct{ Address string }
 	if err != nil || json.Unmarshal([]byte(line), &said) != nil || said.Address == "" {
 		cmd.Wait()
-		t.Fatalf("serve said %q (%v), want its address\n%s", line, err, &log)
+		t.Fatalf("serve said %q (%v), want its address\n%s", line, err, log)
 	}
 	s.url = said.Address
 	return s

@@ -143,6 +143,9 @@ type watching struct {
 	said  string // the time and cause of the line before, for people
 }
 
+// mustRefetch is what the service calls it where changes after a cursor are not kept any more.
+const mustRefetch = "must_refetch"
+
 // errCaughtUp ends a watch with --once.
 var errCaughtUp = errors.New("caught up")
 
@@ -190,9 +193,14 @@ func (w *watching) run(ctx context.Context) error {
 	}
 }
 
-// comesBack tells whether an error may be over when the watch comes back.
+// comesBack tells whether an error may be over when the watch comes back. A service that starts has incomplete answers;
+// that changes are not kept any more stays so.
 func comesBack(err error) bool {
-	return errors.Is(err, domain.Unreachable) || errors.Is(err, domain.Unavailable)
+	var e *domain.Error
+	if errors.As(err, &e) && e.Code == mustRefetch {
+		return false
+	}
+	return errors.Is(err, domain.Unreachable) || errors.Is(err, domain.Unavailable) || errors.Is(err, domain.Incomplete)
 }
 
 // connection follows until the connection is lost.
@@ -289,9 +297,9 @@ func (w *watching) take(ctx context.Context, e sent) error {
 	if err := read(e.data, &at); err != nil {
 		return err
 	}
-	if e.name == "must_refetch" {
+	if e.name == mustRefetch {
 		if !w.snapshot {
-			return domain.Errorf(domain.Incomplete, "must_refetch", "watch --after %s: %s; changes are kept from cursor %s on: give --snapshot, or --after %s and miss what was between", w.cursor, at.Reason, at.From, at.From)
+			return domain.Errorf(domain.Incomplete, mustRefetch, "watch --after %s: %s; changes are kept from cursor %s on: give --snapshot, or --after %s and miss what was between", w.cursor, at.Reason, at.From, at.From)
 		}
 		w.cursor = ""
 		return w.refetch(e.data, at.Reason)
@@ -316,7 +324,7 @@ func (w *watching) take(ctx context.Context, e sent) error {
 // refetch says that what was shown so far counts no more.
 func (w *watching) refetch(data []byte, reason string) error {
 	if w.a.global.json {
-		return w.print("must_refetch", data)
+		return w.print(mustRefetch, data)
 	}
 	fmt.Fprintf(w.a.err, "permledger: %s: beginning again with a snapshot\n", printable(reason))
 	return nil

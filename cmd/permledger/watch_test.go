@@ -45,6 +45,9 @@ func watched(t *testing.T, w watching, answers ...any) (lines, queries []string,
 		case int:
 			rw.WriteHeader(answer)
 			fmt.Fprintf(rw, `{"status":%d,"detail":"D","code":"some_code"}`, answer)
+		case domain.Failure: // of a service that starts
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintf(rw, `{"status":503,"detail":"D","code":"starting","failure":%q}`, answer)
 		case string:
 			io.WriteString(rw, answer)
 			http.NewResponseController(rw).Flush()
@@ -74,7 +77,7 @@ func TestWatchComesBack(t *testing.T) {
 		lostAt("3.1~9f2c01ab", 3)+": heartbeat\n\n"+"id: 3~9f2c01ab\nevent: lost\nda", // cut within an event
 		503,
 		lostAt("3~9f2c01ab", 3),
-		"",
+		domain.Incomplete,
 		lostAt("5~9f2c01ab", 5))
 	if err != nil {
 		t.Fatal(err)

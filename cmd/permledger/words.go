@@ -6,9 +6,6 @@ package main
 import (
 	"fmt"
 	"net/url"
-	"os"
-
-	"github.com/spf13/cobra"
 
 	"github.com/permledger/permledger/domain"
 )
@@ -159,10 +156,7 @@ var dutch = words{
 	lookup:    dutchLookup,
 }
 
-// langEnv names the language where --lang does not.
-const langEnv = "PERMLEDGER_LANG"
-
-// language is --lang: the one it was given, of the environment, or English.
+// language is --lang: the one it was given, or English.
 type language struct{ given domain.Lang }
 
 func (l *language) String() string { return string(l.given) }
@@ -173,23 +167,10 @@ func (l *language) Set(s string) (err error) {
 	return err
 }
 
-// readEnvironment refuses a language in the environment that there is not, so that nobody wonders why it is not heeded.
-func (l *language) readEnvironment(cmd *cobra.Command, _ []string) error {
-	if env := os.Getenv(langEnv); env != "" && l.given == "" {
-		if _, err := domain.ParseLang(env); err != nil {
-			return domain.Errorf(domain.Malformed, "unknown_lang", "%s in the environment: %v", langEnv, err)
-		}
-	}
-	return nil
-}
-
 // lang is the language to answer in.
 func (l *language) lang() domain.Lang {
 	if l.given != "" {
 		return l.given
-	}
-	if env, err := domain.ParseLang(os.Getenv(langEnv)); err == nil {
-		return env
 	}
 	return domain.English
 }

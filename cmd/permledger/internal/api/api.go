@@ -11,13 +11,10 @@ package api
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +33,12 @@ type Options struct {
 	// Closing ends when the server is about to stop: whoever follows the feed is then let go, because such a request never
 	// ends by itself. nil: never.
 	Closing context.Context
+	// Patience is how long a request waits for a ledger that is catching up with its log; one that has not caught up by then is
+	// told how far it is. 0: as long as whoever asks.
+	Patience time.Duration
+	// Observer is told of each request that nobody was told of before (see Watched); nil: nobody. Metrics answers GET /metrics; nil: there is nothing at that path.
+	Observer Observer
+	Metrics  http.Handler
 
 	after    func(time.Duration, func()) (stop func() bool) // what followers are looked after by, for tests; nil: time.AfterFunc
 	takeWait time.Duration                                  // how long one may take nothing, for tests; 0: takeWait
@@ -43,7 +46,7 @@ type Options struct {
 
 // New gives the handler of every path of the contract.
 func New(o Options) http.Handler {
-	s := &server{service: o.Service, logger: o.Logger, baseURL: strings.TrimSuffix(o.BaseURL, "/"), closing: o.Closing,
+	s := &server{service: o.Service, logger: o.Logger, baseURL: strings.TrimSuffix(o.BaseURL, "/"), closing: o.Closing, patience: o.Patience,
 		after: o.after, takeWait: cmp.Or(o.takeWait, takeWait), mux: http.NewServeMux()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
@@ -54,8 +57,16 @@ func New(o Options) http.Handler {
 	if s.after == nil {
 		s.after = func(d time.Duration, do func()) func() bool { return time.AfterFunc(d, do).Stop }
 	}
+	s.watched = Watched(s.mux, o.Observer, s.logger)
 	allowed := make(map[string][]string)
-	for _, r := range s.routes() {
+	routes := s.routes()
+	if o.Metrics != nil {
+		routes = append(routes, route{http.MethodGet, "/metrics", func(w http.ResponseWriter, r *http.Request) error {
+			o.Metrics.ServeHTTP(w, r)
+			return nil
+		}})
+	}
+	for _, r := range routes {
 		s.mux.Handle(r.method+" "+r.path, s.endpoint(r.do))
 		allowed[r.path] = append(allowed[r.path], r.method)
 	}
@@ -77,6 +88,8 @@ type server struct {
 	logger   *slog.Logger
 	baseURL  string
 	closing  context.Context
+	patience time.Duration
+	watched  http.Handler // mux, and what tells of its requests
 	after    func(time.Duration, func()) (stop func() bool)
 	takeWait time.Duration
 	mux      *http.ServeMux
@@ -94,6 +107,11 @@ func (s *server) routes() []route {
 	return []route{
 		{http.MethodGet, "/livez", s.livez},
 		{http.MethodGet, "/readyz", s.readyz},
+		{http.MethodGet, "/admin/status", s.status},
+		{http.MethodGet, "/admin/doctor", s.doctor},
+		{http.MethodGet, "/admin/rebuild", s.rebuilding},
+		{http.MethodPost, "/admin/rebuild", s.rebuild},
+		{http.MethodGet, "/admin/verify", s.verify},
 		{http.MethodGet, "/orgs", s.orgs},
 		{http.MethodPost, "/orgs/{org}/commands", s.commands},
 		{http.MethodGet, "/orgs/{org}/check", s.check},
@@ -111,6 +129,7 @@ func (s *server) routes() []route {
 		{http.MethodGet, "/orgs/{org}/roles", s.roles},
 		{http.MethodGet, "/orgs/{org}/history", s.history},
 		{http.MethodGet, "/orgs/{org}/events", s.events},
+		{http.MethodGet, "/orgs/{org}/export", s.export},
 		{http.MethodGet, "/orgs/{org}/catalogue", s.catalogue},
 		{http.MethodGet, "/orgs/{org}/changes", s.changes},
 		{http.MethodGet, "/orgs/{org}/feed", s.feed},
@@ -122,6 +141,7 @@ func (s *server) routes() []route {
 		{http.MethodPost, "/orgs/{org}/subscribers/{name}/ack", s.acknowledge},
 		{http.MethodPost, "/orgs/{org}/subscribers/{name}/enable", s.enableSubscriber},
 		{http.MethodPost, "/orgs/{org}/subscribers/{name}/disable", s.disableSubscriber},
+		{http.MethodGet, "/admin/backup", s.backup},
 		{http.MethodGet, "/asyncapi.json", s.asyncAPI},
 		{http.MethodPost, "/orgs/{org}/access/v1/evaluation", s.evaluation},
 		{http.MethodPost, "/orgs/{org}/access/v1/evaluations", s.evaluations},
@@ -139,79 +159,7 @@ func notAllowed(methods string) do {
 	}
 }
 
-// ServeHTTP names the request, answers it and logs one line. The line has neither query nor account: who was asked
-// about is nobody's business who reads a server's log.
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
-	id := r.Header.Get(requestIDHeader)
-	if id == "" || len(id) > maxRequestID {
-		id = rand.Text()
-	}
-	h := w.Header()
-	h.Set(requestIDHeader, id)
-	h.Set("Cache-Control", "no-store") // what was true a moment ago may not be served as an answer
-	h.Set("X-Content-Type-Options", "nosniff")
-	t := &tracked{ResponseWriter: w, status: http.StatusOK}
-	defer func() {
-		cut := s.recovered(recover(), t, id)
-		_, path, ok := strings.Cut(r.Pattern, " ")
-		if !ok {
-			path = r.Pattern
-		}
-		s.logger.Info("request", "method", clip(r.Method), "path", path, "status", t.status, "duration", time.Since(start), "request_id", id)
-		if cut {
-			panic(http.ErrAbortHandler)
-		}
-	}()
-	s.mux.ServeHTTP(t, r)
-}
-
-// recovered answers for a handler that panicked with p, and tells whether the connection has to be cut.
-func (s *server) recovered(p any, t *tracked, id string) (cut bool) {
-	if p == nil {
-		return false
-	}
-	if p == http.ErrAbortHandler {
-		return true
-	}
-	what := fmt.Sprintf("%T", p) // its text may hold what somebody sent
-	if err, ok := p.(runtime.Error); ok {
-		what = err.Error()
-	}
-	s.logger.Error("panic", "panic", what, "request_id", id, "stack", string(debug.Stack()))
-	if t.sent {
-		return true
-	}
-	writeProblem(t, internal(id))
-	return false
-}
-
-const (
-	requestIDHeader = "X-Request-ID"
-	maxRequestID    = 256 // bytes; a longer one is replaced, as it would fill the log
-)
-
-// tracked remembers what was answered.
-type tracked struct {
-	http.ResponseWriter
-	status int
-	sent   bool // the status line is on its way: no problem can be told any more
-}
-
-func (t *tracked) WriteHeader(status int) {
-	if !t.sent {
-		t.status, t.sent = status, true
-	}
-	t.ResponseWriter.WriteHeader(status)
-}
-
-func (t *tracked) Write(b []byte) (int, error) {
-	t.sent = true
-	return t.ResponseWriter.Write(b)
-}
-
-// Unwrap is for http.ResponseController.
-func (t *tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.watched.ServeHTTP(w, r) }
 
 // endpoint turns what d returns into a problem, or cuts the connection where an answer has begun.
 func (s *server) endpoint(d do) http.Handler {
@@ -219,6 +167,9 @@ func (s *server) endpoint(d do) http.Handler {
 		err := d(w, r)
 		if err == nil {
 			return
+		}
+		if org, e := domain.ParseOrg(r.PathValue("org")); e == nil {
+			s.service.Damaged(org, err) // what one question ran into, the next must not answer over
 		}
 		id := w.Header().Get(requestIDHeader)
 		p := problemOf(err, id)
@@ -239,7 +190,13 @@ func (s *server) ledger(r *http.Request) (*ledger.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.service.Ledger(r.Context(), org)
+	ctx := r.Context()
+	if s.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.patience)
+		defer cancel()
+	}
+	return s.service.Ledger(ctx, org)
 }
 
 func (s *server) livez(w http.ResponseWriter, _ *http.Request) error {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/permledger/permledger/cmd/permledger/internal/runbook"
 	"github.com/permledger/permledger/domain"
 )
 
@@ -34,8 +35,11 @@ type problem struct {
 	Detail string `json:"detail"`
 	Code   string `json:"code"` // stable: programs may count on it
 	// Failure tells apart what shares a status: 503 is the log's, the projection's that is behind, or of a damaged ledger.
-	Failure   domain.Failure `json:"failure,omitempty"`
-	RequestID string         `json:"request_id,omitempty"` // of an internal error: what to look for in the log
+	Failure domain.Failure `json:"failure,omitempty"`
+	// RequestID is that of the answer's header: the log's line and the trace of the request have it too.
+	RequestID string `json:"request_id,omitempty"`
+	// Runbook is the page under deploy/runbooks that tells the operator what to do.
+	Runbook string `json:"runbook,omitempty"`
 }
 
 func newProblem(status int, code, detail string) problem {
@@ -44,7 +48,8 @@ func newProblem(status int, code, detail string) problem {
 
 // internal is the problem of what should never happen; the log says what it was.
 func internal(requestID string) problem {
-	p := newProblem(http.StatusInternalServerError, "internal", "the request failed by a fault of the server; its log has the request id")
+	const detail = "the request failed by a fault of the server; its log says why under request id "
+	p := newProblem(http.StatusInternalServerError, "internal", detail+requestID)
 	p.RequestID = requestID
 	return p
 }
@@ -58,26 +63,31 @@ type refusal struct {
 
 func (e refusal) Error() string { return e.detail }
 
-func problemOf(err error, requestID string) problem {
+// problemOf is the problem that an error is, in the answer to a request of this id.
+func problemOf(err error, requestID string) (p problem) {
 	var e *domain.Error
 	var r refusal
 	var size *http.MaxBytesError
 	switch {
 	case errors.As(err, &r):
-		p := newProblem(r.status, r.code, r.detail)
-		p.Failure = r.failure
-		return p
+		p = newProblem(r.status, r.code, r.detail)
+		p.Failure, p.Runbook = r.failure, runbook.Of(r.failure, r.code)
 	case errors.As(err, &e) && statuses[e.Failure] != 0:
-		p := newProblem(statuses[e.Failure], e.Code, err.Error())
-		p.Failure = e.Failure
-		return p
+		p = newProblem(statuses[e.Failure], e.Code, err.Error())
+		p.Failure, p.Runbook = e.Failure, runbook.For(err)
 	case errors.As(err, &size):
-		return newProblem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than %d bytes; send it in parts", size.Limit))
+		p = newProblem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than %d bytes; send it in parts", size.Limit))
+	default:
+		return internal(requestID)
 	}
-	return internal(requestID)
+	p.RequestID = requestID
+	return p
 }
 
 func writeProblem(w http.ResponseWriter, p problem) {
+	if t, ok := w.(*tracked); ok {
+		t.code = p.Code
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
 	w.Write(append(marshal(p), '\n')) // a client that is gone reads no problem

@@ -63,6 +63,7 @@ type world struct {
 	ledger  *ledger.Ledger
 	handler http.Handler
 	clock   atomic.Int64
+	pause   atomic.Pointer[func()] // called when the clock is next looked at, and then never again
 	log     bytes.Buffer
 }
 
@@ -75,6 +76,9 @@ func newWorld(t *testing.T) *world {
 	ctx := context.Background()
 	var err error
 	w.service, err = ledger.Open(ctx, ledger.Options{Data: t.TempDir(), Create: true, Now: func() time.Time {
+		if pause := w.pause.Swap(nil); pause != nil {
+			(*pause)()
+		}
 		return began.Add(time.Duration(w.clock.Add(1)) * time.Second)
 	}})
 	if err != nil {

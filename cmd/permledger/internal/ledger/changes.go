@@ -196,7 +196,7 @@ func (l *Ledger) recordedAt(ctx context.Context, seq domain.Seq) (domain.Instant
 	case p.Seq:
 		return p.RecordedAt, nil
 	}
-	entry, err := l.log.Get(ctx, seq)
+	entry, err := l.entry(ctx, seq)
 	if err != nil {
 		return 0, err
 	}

@@ -77,7 +77,7 @@ func (l *Ledger) NextDue() (at domain.Instant, ok bool, err error) { return l.p.
 // TakeNotice has the writer take notice of what is due by now, of as much as goes into one batch, and waits until that is
 // recorded. Where nothing is due it records nothing. Errors: Unavailable where the log can't take it.
 func (l *Ledger) TakeNotice() error {
-	j := &job{notices: true, done: make(chan struct{})}
+	j := &job{notices: true, done: make(chan struct{}), steps: Steps{Asked: time.Now()}}
 	select {
 	case l.w.jobs <- j:
 	case <-l.ctx.Done():
@@ -85,6 +85,7 @@ func (l *Ledger) TakeNotice() error {
 	}
 	select {
 	case <-j.done:
+		l.observe(l.ctx, j, j.err)
 		return j.err
 	case <-l.ctx.Done(): // the writer finishes what it has begun, or leaves it: the next clock finds what is left
 		return l.closed()

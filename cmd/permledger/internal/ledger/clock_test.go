@@ -225,6 +225,7 @@ func expiring(n int) (history string, want []string) {
 }
 
 func TestThousandsAtOnce(t *testing.T) {
+	t.Parallel()
 	history, want := expiring(2500)
 	now := newStopped()
 	s := openService(t, timed(Options{Data: imports(t, strings.NewReader(history))}, now))
@@ -272,6 +273,7 @@ func TestThousandsAtOnce(t *testing.T) {
 
 // Who opens a ledger without a clock records nothing; what the clock slept through it catches up with, in order.
 func TestSleptThrough(t *testing.T) {
+	t.Parallel()
 	now := newStopped()
 	data := t.TempDir()
 	o := timed(Options{Data: data}, now)
@@ -311,6 +313,7 @@ func TestSleptThrough(t *testing.T) {
 }
 
 func TestTwoClocks(t *testing.T) {
+	t.Parallel()
 	r := startRemote(t)
 	now := newStopped()
 	a := founding(t, timed(r.options(), now))
@@ -449,8 +452,9 @@ func keepTimeIn(data string) error {
 }
 
 func TestKilledBetweenNotices(t *testing.T) {
+	t.Parallel()
 	r := random(t)
-	history, want := expiring(3000)
+	history, want := expiring(1600) // the three may notice 1500 of them
 	data := imports(t, strings.NewReader(history))
 	for range 3 {
 		cmd := exec.Command(os.Args[0])

@@ -90,8 +90,14 @@ func lineError(number int, err error) error {
 
 // create makes a ledger of the events that fill hands to add, and opens it. Whatever fails, nothing is left.
 func (s *Service) create(ctx context.Context, org domain.Org, fill func(add func(*domain.Event) error) error) (*Ledger, error) {
+	defer s.db.LastWords()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, err := s.store.Open(ctx, org); isFailure(err, domain.Unknown) {
+		if err := s.lost(org); err != nil { // what is left of it is not to be written over
+			return nil, err
+		}
+	}
 	im, err := s.store.Import(ctx, org)
 	if err != nil {
 		return nil, err

@@ -1,19 +1,14 @@
 package ledger
 
-// What goes wrong outside the process: it is killed, the log is not the one it was, somebody writes into the log by
-// hand, the projection is lost. What was acknowledged stays, and nothing is answered over a log that is not what it was.
+// What goes wrong outside the process: the log is not the one it was, somebody writes into the log by hand, the
+// projection is lost. What was acknowledged stays, and nothing is answered over a log that is not what it was.
 
 import (
-	"bufio"
-	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -22,123 +17,6 @@ import (
 	"github.com/permledger/permledger/eventstore"
 	"github.com/permledger/permledger/projections"
 )
-
-// The environment of the child that TestKilled kills.
-const (
-	childData  = "PERMLEDGER_TEST_CHILD"
-	childRound = "PERMLEDGER_TEST_ROUND"
-)
-
-// child records in eight goroutines, and prints each event that was acknowledged, until it is killed.
-func child(data, round string) error {
-	ctx := context.Background()
-	s, err := Open(ctx, Options{Data: data})
-	if err != nil {
-		return err
-	}
-	l, err := s.Ledger(ctx, acme)
-	if err != nil {
-		return err
-	}
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for j := 0; ; j++ {
-				cs := []domain.Command{by(anna, opens(domain.Account(fmt.Sprintf("client:%s-%d-%d", round, i, j))))} // two events
-				if i%2 == 0 {
-					cs[0] = opens(domain.Account(fmt.Sprintf("professional:%s-%d-%d", round, i, j)))
-				}
-				if j%10 == 9 {
-					cs = append(cs, opens(domain.Account(fmt.Sprintf("team:%s-%d-%d", round, i, j))))
-				}
-				r, err := l.Record(ctx, cs)
-				if err != nil {
-					fmt.Fprintln(os.Stderr, err)
-					os.Exit(1)
-				}
-				var lines bytes.Buffer
-				for _, e := range r.Events {
-					about := ""
-					if d, ok := e.Data.(*domain.AccountOpening); ok {
-						about = string(d.Account)
-					}
-					fmt.Fprintln(&lines, e.Seq, e.ID, about)
-				}
-				os.Stdout.Write(lines.Bytes())
-			}
-		})
-	}
-	wg.Wait()
-	return nil
-}
-
-func TestKilled(t *testing.T) {
-	r := random(t)
-	data := t.TempDir()
-	s := openService(t, Options{Data: data, Create: true})
-	l, err := s.Init(t.Context(), acme, []byte(house), boss, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	record1(t, l, opens(anna), assigns(anna, "therapist"))
-	closeService(t, s)
-
-	var told []string
-	for round := range rounds(5) {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childData+"="+data, fmt.Sprintf("%s=%d", childRound, round))
-		cmd.Stderr = os.Stderr
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		read, lines := bufio.NewReader(out), 0
-		for until := 1 + r.IntN(200); ; {
-			line, err := read.ReadString('\n')
-			if err == io.EOF { // what was cut off by the kill does not count
-				break
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			told = append(told, line)
-			if lines++; lines == until {
-				if err := cmd.Process.Kill(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
-			t.Fatalf("round %d: the child ended with %v", round, err)
-		}
-
-		s := openService(t, Options{Data: data})
-		l := ledgerOf(t, s)
-		wantWhole(t, l, nil)
-		all := events(t, l)
-		a := ask(t, l, 0, "")
-		for _, line := range told {
-			var seq domain.Seq
-			var id domain.EventID
-			var account domain.Account
-			_, _ = fmt.Sscan(line, &seq, &id, &account) // a link has no account
-			if int(seq) > len(all) || all[seq-1].ID != id {
-				t.Fatalf("round %d: %q was acknowledged and is not in the log of %d", round, line, len(all))
-			}
-			if account == "" {
-				continue
-			}
-			if err := a.Account("account", account); err != nil {
-				t.Fatalf("round %d: %q was acknowledged: %v", round, line, err)
-			}
-		}
-		a.Close()
-		closeService(t, s)
-	}
-	t.Logf("%d acknowledged", len(told))
-}
 
 // copyDir copies a directory of files.
 func copyDir(t *testing.T, to, from string) {

@@ -63,17 +63,31 @@ permits:
 	founded = 3
 )
 
+// The environment of a process that is this program with another purpose: the data directory, and what to do there.
+const (
+	childData  = "PERMLEDGER_TEST_CHILD"
+	childRound = "PERMLEDGER_TEST_ROUND"
+)
+
+// atOnce is how many parallel tests run at once, however few the cores: they mostly wait, for the disk and for answers
+// that never come.
+const atOnce = "6"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childData); dir != "" {
-		run := child
-		if os.Getenv(childRound) == keptBy {
-			run = func(data, _ string) error { return keepTimeIn(data) }
-		}
-		if err := run(dir, os.Getenv(childRound)); err != nil {
+		run := map[string]func(data string) error{keptBy: keepTimeIn, rebuiltBy: rebuildIn}[os.Getenv(childRound)]
+		if err := run(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(atOnce); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -88,6 +102,13 @@ func random(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(n, 0))
 }
 
+// parallel is t.Parallel for tests that TestElsewhere runs as well: what waits for its turn would find itself elsewhere.
+func parallel(t *testing.T) {
+	if elsewhere == nil {
+		t.Parallel()
+	}
+}
+
 func rounds(n int) int {
 	if *long {
 		return 10 * n
@@ -98,6 +119,9 @@ func rounds(n int) int {
 // openService opens a service. Close it.
 func openService(t testing.TB, o Options) *Service {
 	t.Helper()
+	if elsewhere != nil && o.NATS.URL == "" {
+		o.NATS, o.Relaxed = *elsewhere, false
+	}
 	s, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatalf("opening %s: %v", o.Data, err)
@@ -391,6 +415,9 @@ type remote struct {
 
 func startRemote(t testing.TB) *remote {
 	r := &remote{t: t, dir: t.TempDir(), port: -1}
+	if elsewhere != nil { // there is a server
+		return r
+	}
 	r.start()
 	t.Cleanup(r.stop)
 	return r
@@ -400,7 +427,7 @@ func (r *remote) start() {
 	r.t.Helper()
 	srv, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: r.port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: r.dir, SyncAlways: true,
-		Username: "ledger", Password: "secret",
+		Username: "ledger", Password: "secret", AuthTimeout: 60, // a loaded machine is slow to say who it is
 	})
 	if err != nil {
 		r.t.Fatalf("the external server: %v", err)
@@ -419,6 +446,9 @@ func (r *remote) stop() {
 
 // options are those of a service on the server, with a data directory of its own.
 func (r *remote) options() Options {
+	if elsewhere != nil {
+		return Options{Data: r.t.TempDir(), Create: true, NATS: *elsewhere}
+	}
 	return Options{Data: r.t.TempDir(), Create: true, NATS: eventstore.Options{URL: fmt.Sprintf("nats://ledger:secret@127.0.0.1:%d", r.port)}}
 }
 

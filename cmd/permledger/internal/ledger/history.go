@@ -121,7 +121,7 @@ func (a *Asked) events(ctx context.Context, t Trail, after, upTo domain.Seq) ite
 
 // stored reads one event as it lies in the log.
 func (a *Asked) stored(ctx context.Context, seq domain.Seq) (*domain.Event, error) {
-	entry, err := a.l.log.Get(ctx, seq)
+	entry, err := a.l.entry(ctx, seq)
 	if err != nil {
 		return nil, err
 	}

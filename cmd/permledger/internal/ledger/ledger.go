@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/permledger/permledger/cmd/permledger/internal/runbook"
 	"github.com/permledger/permledger/domain"
 	"github.com/permledger/permledger/eventstore"
 	"github.com/permledger/permledger/projections"
@@ -29,8 +30,9 @@ type Ledger struct {
 	done   chan struct{} // closed when the goroutines are gone
 	level  chan struct{} // closed when the projection has caught up, or can't
 
-	target atomic.Uint64           // the log's head when catching up began
+	target atomic.Uint64           // the newest event that the log was seen to have
 	broken atomic.Pointer[failure] // why nothing may be answered or recorded any more
+	away   atomic.Pointer[failure] // why catching up at the start failed the last time (patience.go)
 }
 
 type failure struct{ err error }
@@ -51,7 +53,8 @@ func (l *Ledger) start() {
 	news := make(chan domain.Seq, 1)
 	go func() {
 		defer close(l.done)
-		err := l.begin()
+		defer l.s.db.LastWords()
+		err := l.beginPatiently()
 		if err != nil {
 			l.fail(err)
 		}
@@ -80,10 +83,11 @@ func (l *Ledger) stop() {
 	<-l.done
 }
 
-// fail stops the ledger for good: nothing is answered or recorded over a log that is not what it was.
+// fail stops the ledger for good: nothing is answered or recorded over a log that is not what it was. It says so in one
+// line, with the page under deploy/runbooks that says what to do.
 func (l *Ledger) fail(err error) {
-	if l.broken.CompareAndSwap(nil, &failure{err}) && l.ctx.Err() == nil {
-		l.s.o.Logger.Error("the ledger stops", "org", l.log.Org(), "error", err)
+	if l.broken.CompareAndSwap(nil, &failure{err}) && l.ctx.Err() == nil && !l.s.o.Asking {
+		l.s.o.Logger.Error("the ledger stops", "org", l.log.Org(), "error", err, "runbook", runbook.For(err))
 	}
 	l.die()
 }
@@ -112,6 +116,9 @@ func (l *Ledger) ready() error {
 	case <-l.level:
 		return l.sound()
 	default:
+		if err := l.whyAway(); err != nil {
+			return err
+		}
 		return domain.Errorf(domain.Incomplete, "behind", "ledger of %s: the projection is at event %d of %d and catching up", l.log.Org(), l.p.Position().Seq, l.target.Load())
 	}
 }
@@ -125,19 +132,8 @@ func (l *Ledger) begin() error {
 		}
 		pos = l.p.Position()
 	}
-	if !pos.Stream.IsZero() && !pos.Stream.Equal(l.log.Created()) {
-		return domain.Errorf(domain.Integrity, "log_swapped", "ledger of %s: its projection was made from a log created at %s, this one was created at %s", l.log.Org(), domain.InstantOf(pos.Stream), domain.InstantOf(l.log.Created()))
-	}
-	if pos.Seq > 0 {
-		e, err := l.log.Get(l.ctx, pos.Seq)
-		if isFailure(err, domain.Unknown) {
-			return domain.Errorf(domain.Integrity, "log_truncated", "ledger of %s: its projection has event %d, the log ends before it", l.log.Org(), pos.Seq)
-		} else if err != nil {
-			return err
-		}
-		if e.ID != pos.EventID {
-			return domain.Errorf(domain.Integrity, "log_forked", "ledger of %s: event %d is %s in the log and was %s when it was applied", l.log.Org(), pos.Seq, e.ID, pos.EventID)
-		}
+	if err := l.belongs(l.ctx, pos); err != nil {
+		return err
 	}
 	if pos.Outdated { // it was made from this log, so that the log has all of it
 		l.s.o.Logger.Info("an older program made the projection: making it again from the log", "org", l.log.Org(), "events", pos.Seq)
@@ -154,6 +150,32 @@ func (l *Ledger) begin() error {
 	return l.catchUp(l.ctx, nil)
 }
 
+// belongs checks that a projection at the position was made from this log: Integrity where it was not.
+func (l *Ledger) belongs(ctx context.Context, pos projections.Position) error {
+	if !pos.Stream.IsZero() && !pos.Stream.Equal(l.log.Created()) {
+		return domain.Errorf(domain.Integrity, "log_swapped", "ledger of %s: its projection was made from a log created at %s, this one was created at %s", l.log.Org(), domain.InstantOf(pos.Stream), domain.InstantOf(l.log.Created()))
+	}
+	if pos.Seq > 0 {
+		e, err := l.log.Get(ctx, pos.Seq)
+		if isFailure(err, domain.Unknown) {
+			head, err := l.log.Head(ctx)
+			if err != nil {
+				return err
+			}
+			if head >= pos.Seq {
+				return domain.Errorf(domain.Integrity, "log_gap", "ledger of %s: its projection has event %d, and the log, which ends at %d, does not have it or can't read it", l.log.Org(), pos.Seq, head)
+			}
+			return domain.Errorf(domain.Integrity, "log_truncated", "ledger of %s: its projection has event %d, the log ends at %d", l.log.Org(), pos.Seq, head)
+		} else if err != nil {
+			return err
+		}
+		if e.ID != pos.EventID {
+			return domain.Errorf(domain.Integrity, "log_forked", "ledger of %s: event %d is %s in the log and was %s when it was applied", l.log.Org(), pos.Seq, e.ID, pos.EventID)
+		}
+	}
+	return nil
+}
+
 // catchUp applies what the log has and the projection lacks. It is the writer goroutine's, with nothing staged.
 // each, if not nil, is called for every event applied.
 func (l *Ledger) catchUp(ctx context.Context, each func(*domain.Event)) error {
@@ -162,10 +184,13 @@ func (l *Ledger) catchUp(ctx context.Context, each func(*domain.Event)) error {
 		return err
 	}
 	head := l.p.Head()
+	if logHead == 0 {
+		return domain.Errorf(domain.Integrity, "log_truncated", "ledger of %s: the log is empty, and a ledger begins with its catalogue", l.log.Org())
+	}
 	if logHead < head.KnownAt() {
 		return domain.Errorf(domain.Integrity, "log_truncated", "ledger of %s: event %d was applied, the log ends at %d", l.log.Org(), head.KnownAt(), logHead)
 	}
-	l.target.Store(uint64(logHead))
+	l.heardOf(logHead)
 	if logHead-head.KnownAt() >= many {
 		head.Bulk(true)
 		defer head.Bulk(false)
@@ -186,6 +211,7 @@ func (l *Ledger) catchUp(ctx context.Context, each func(*domain.Event)) error {
 			return b.err
 		}
 		if err := l.eraseKeys(ctx, b.events); err != nil {
+			head.Drop() // or what is staged would be committed by the next who catches up, with the keys still there
 			return err
 		}
 		if err := head.Commit(head.KnownAt()); err != nil {
@@ -243,7 +269,7 @@ func (l *Ledger) decodeAhead(ctx context.Context, after, upTo domain.Seq) decode
 				return false
 			}
 		}
-		for entry, err := range l.log.Read(ctx, after, upTo) {
+		for entry, err := range l.log.Replay(ctx, after, upTo) {
 			if err == nil {
 				var e *domain.Event
 				if e, err = l.decode(entry); err == nil {
@@ -268,7 +294,7 @@ func (l *Ledger) decode(entry eventstore.Entry) (*domain.Event, error) {
 	if err != nil {
 		return nil, domain.Errorf(domain.Integrity, "undecodable_event", "ledger of %s: event %d can't be read: %v", l.log.Org(), entry.Seq, err)
 	}
-	if e.Org != l.log.Org() || e.ID != entry.ID {
+	if e.Org != l.log.Org() || entry.ID != "" && e.ID != entry.ID {
 		return nil, domain.Errorf(domain.Integrity, "foreign_event", "ledger of %s: event %d says it is %s of %s, and stands in the log as %s", l.log.Org(), entry.Seq, e.ID, e.Org, entry.ID)
 	}
 	return e, nil
@@ -281,6 +307,7 @@ func (l *Ledger) follow(news chan domain.Seq) {
 			l.fail(err)
 			return
 		}
+		l.heardOf(entry.Seq)
 		select { // the newest is all that counts
 		case <-news:
 		default:
@@ -313,9 +340,19 @@ func (l *Ledger) Await(ctx context.Context, after domain.Seq) error {
 	return err
 }
 
+// entry reads one event as it lies in the log. One that was applied and is not there any more stops the ledger.
+func (l *Ledger) entry(ctx context.Context, seq domain.Seq) (eventstore.Entry, error) {
+	entry, err := l.log.Get(ctx, seq)
+	if isFailure(err, domain.Unknown) && seq > 0 && seq <= l.p.Position().Seq {
+		err = domain.Errorf(domain.Integrity, "log_gap", "ledger of %s: event %d was applied, and the log does not have it or can't read it", l.log.Org(), seq)
+		l.fail(err)
+	}
+	return entry, err
+}
+
 // Event gives one event, its texts opened where their key was not erased.
 func (l *Ledger) Event(ctx context.Context, seq domain.Seq) (*domain.Event, error) {
-	entry, err := l.log.Get(ctx, seq)
+	entry, err := l.entry(ctx, seq)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ package ledger
 // A Service holds the ledgers of one data directory or one NATS server: opening, finding and making them.
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -15,16 +16,20 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 
+	"github.com/permledger/permledger/cmd/permledger/internal/runbook"
 	"github.com/permledger/permledger/domain"
 	"github.com/permledger/permledger/eventstore"
 	"github.com/permledger/permledger/projections"
@@ -48,6 +53,16 @@ type Options struct {
 	// deliver to those who asked for that; it is for Feed's alone.
 	Feed, Webhooks bool
 
+	Observer Observer // nil: nobody is told
+
+	// Asking is for whoever opens the ledgers for one question or command: why a ledger stops comes back to them as an error,
+	// and is not logged as well.
+	Asking bool
+
+	// Fatal is projections.Options.Fatal.
+	Fatal func(error)
+
+	fs    vfs.FS                               // what the projection's database lies on, for tests; nil: the machine's
 	after func(time.Duration) <-chan time.Time // what the clock waits by, for its tests; nil: time.After
 }
 
@@ -58,14 +73,22 @@ type Service struct {
 	db    *projections.DB
 	state jetstream.KeyValue // of feeds and subscribers; nil without Options.Feed
 	turns chan struct{}      // of the feeds; see feed.go
+	began time.Time          // when it was opened
+
+	rebuilds rebuilds
+
+	// As it was when the service was opened. Asked later, the server takes a log that was just deleted for a lost one.
+	projected []domain.Org // of whom something was projected, sorted
+	unread    error        // what our own server could not read back; nil: nothing
 
 	idMu    sync.Mutex // guards entropy
 	entropy ulid.MonotonicReader
 
-	mu      sync.Mutex // guards ledgers and opening; held while a ledger is opened, but not while it catches up
+	mu      sync.Mutex // guards what follows, and opening; held while a ledger is opened, but not while it catches up
 	ledgers map[domain.Org]*Ledger
-	failed  error // why OpenAll could not open them
-	opened  bool  // OpenAll is done
+	failed  error               // why OpenAll could not open them
+	opened  bool                // OpenAll is done
+	shut    map[domain.Org]bool // those that OpenAll found damaged before they could be opened
 }
 
 // Open opens the data directory. Errors: Unreachable where it is missing, cannot be read, or another process has it.
@@ -75,6 +98,9 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	}
 	if o.after == nil {
 		o.after = time.After
+	}
+	if o.Observer == nil {
+		o.Observer = unobserved{}
 	}
 	if o.Random == nil {
 		o.Random = rand.Reader
@@ -88,7 +114,9 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if err := checkData(o); err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, ledgers: make(map[domain.Org]*Ledger), entropy: ulid.Monotonic(o.Random, 0), turns: make(chan struct{}, turns)}
+	s := &Service{
+		o: o, ledgers: make(map[domain.Org]*Ledger), shut: make(map[domain.Org]bool), entropy: ulid.Monotonic(o.Random, 0), turns: make(chan struct{}, turns), began: time.Now(),
+	}
 	log := o.NATS
 	log.Relaxed, log.Logger, log.Rand = o.Relaxed, o.Logger, o.Random
 	if log.URL == "" {
@@ -98,8 +126,16 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if s.store, err = eventstore.Open(ctx, log); err != nil {
 		return nil, err
 	}
-	if s.db, err = projections.Open(filepath.Join(o.Data, "projection"), projections.Options{Logger: o.Logger}); err != nil {
+	projection := projections.Options{Logger: o.Logger, Fatal: o.Fatal, FS: o.fs}
+	if o.Asking && !o.Create {
+		projection.CacheBytes = askingCache
+	}
+	if s.db, err = projections.Open(projectionDir(o.Data), projection); err != nil {
 		return nil, errors.Join(err, s.store.Close())
+	}
+	s.unread = s.store.Recovered()
+	if s.projected, err = s.db.Orgs(); err != nil { // no reason to keep the ledgers shut that are sound
+		o.Logger.Error("whose ledgers were here can't be listed: one whose log is gone is not noticed", "error", err, "runbook", runbook.For(err))
 	}
 	if o.Feed {
 		if err := s.openState(ctx); err != nil {
@@ -108,6 +144,12 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	}
 	return s, nil
 }
+
+// askingCache is the cache of the projections' database for whoever opens it to ask once, in bytes: a rebuild or a verification
+// reads all of it once, and would fill any.
+const askingCache = 16 << 20
+
+func projectionDir(data string) string { return filepath.Join(data, "projection") }
 
 // checkData refuses, unless the directory may be made, one that is not there or holds no ledgers: a slip of the pen
 // must not leave an empty ledger behind.
@@ -134,6 +176,7 @@ func checkData(o Options) error {
 
 // Close finishes what was acknowledged and closes everything. Commands that still wait get Unavailable.
 func (s *Service) Close() error {
+	s.rebuilds.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.ledgers {
@@ -142,14 +185,48 @@ func (s *Service) Close() error {
 	return errors.Join(s.db.Close(), s.store.Close())
 }
 
-// Orgs lists the organisations that have a ledger, sorted.
-func (s *Service) Orgs(ctx context.Context) ([]domain.Org, error) { return s.store.Orgs(ctx) }
+// Orgs lists the organisations that have a ledger, sorted, also where its log is gone and only the projection knows of it.
+func (s *Service) Orgs(ctx context.Context) ([]domain.Org, error) {
+	orgs, err := s.store.Orgs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var without []domain.Org
+	for _, org := range s.projected {
+		if _, has := slices.BinarySearch(orgs, org); !has && s.orphaned(org) != nil {
+			without = append(without, org)
+		}
+	}
+	orgs = append(orgs, without...)
+	slices.Sort(orgs)
+	return orgs, nil
+}
+
+// lost is for an organisation that the log's server knows nothing of: why it may be that its log was lost, nil where it
+// never had one.
+func (s *Service) lost(org domain.Org) error { return cmp.Or(s.orphaned(org), s.unread) }
+
+// orphaned is Integrity where there is a projection of a log that there is not. Of one that an import left half made there
+// never was any.
+func (s *Service) orphaned(org domain.Org) error {
+	if _, was := slices.BinarySearch(s.projected, org); !was {
+		return nil
+	}
+	p, err := s.db.Ledger(org)
+	if err != nil {
+		return err
+	}
+	if pos := p.Position(); pos.Seq > 0 && !pos.Building {
+		return domain.Errorf(domain.Integrity, "log_swapped", "ledger of %s: its projection has event %d of a log created at %s, and there is no log of it", org, pos.Seq, domain.InstantOf(pos.Stream))
+	}
+	return nil
+}
 
 // Ledger gives an organisation's ledger, caught up with its log; org "" stands for the only one there is. Errors:
 // Unknown, Malformed where "" leaves a choice, Integrity where log and projection do not belong together.
 func (s *Service) Ledger(ctx context.Context, org domain.Org) (*Ledger, error) {
 	if org == "" {
-		orgs, err := s.store.Orgs(ctx)
+		orgs, err := s.Orgs(ctx)
 		switch {
 		case err != nil:
 			return nil, err
@@ -183,6 +260,9 @@ func (s *Service) ledger(ctx context.Context, org domain.Org) (*Ledger, error) {
 		return l, nil
 	}
 	log, err := s.store.Open(ctx, org)
+	if isFailure(err, domain.Unknown) {
+		err = cmp.Or(s.lost(org), err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -205,9 +285,10 @@ func (s *Service) start(ctx context.Context, log *eventstore.Log) (*Ledger, erro
 	return l, nil
 }
 
-// OpenAll opens every ledger and waits until all have caught up with their logs. Until then Ready says how far.
+// OpenAll opens every ledger and waits until all have caught up with their logs. Until then Ready says how far. Its error is
+// Integrity where a ledger is damaged; that one answers nothing, and all others are open.
 func (s *Service) OpenAll(ctx context.Context) error {
-	err := s.openAll(ctx)
+	err := s.openAllPatiently(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened, s.failed = true, err
@@ -215,37 +296,77 @@ func (s *Service) OpenAll(ctx context.Context) error {
 }
 
 func (s *Service) openAll(ctx context.Context) error {
-	orgs, err := s.store.Orgs(ctx)
+	orgs, err := s.Orgs(ctx)
 	if err != nil {
 		return err
 	}
+	var damaged error // of the first that is: the others are opened all the same
+	var sound []domain.Org
 	for _, org := range orgs {
-		if _, err := s.ledger(ctx, org); err != nil {
+		switch _, err := s.ledger(ctx, org); {
+		case isFailure(err, domain.Integrity):
+			s.o.Logger.Error("the ledger is not opened", "org", org, "error", err, "runbook", runbook.For(err))
+			s.keepShut(org)
+			damaged = cmp.Or(damaged, err)
+		case err != nil:
+			return fmt.Errorf("ledger of %s: %w", org, err)
+		default:
+			sound = append(sound, org)
+		}
+	}
+	for _, org := range sound {
+		switch _, err := s.Ledger(ctx, org); {
+		case isFailure(err, domain.Integrity): // it has told the log by itself
+			damaged = cmp.Or(damaged, err)
+		case err != nil:
 			return fmt.Errorf("ledger of %s: %w", org, err)
 		}
 	}
-	for _, org := range orgs {
-		if _, err := s.Ledger(ctx, org); err != nil {
-			return fmt.Errorf("ledger of %s: %w", org, err)
-		}
+	return damaged
+}
+
+// Damaged takes notice of what reading for an answer ran into: a log or a projection that is not what it was stops the
+// organisation's ledger, as it would if the ledger had come across it by itself. Anything else is only the answer's.
+func (s *Service) Damaged(org domain.Org, err error) {
+	if !isFailure(err, domain.Integrity) || !stops[runbook.For(err)] {
+		return
 	}
-	return nil
+	s.mu.Lock()
+	l := s.ledgers[org]
+	s.mu.Unlock()
+	if l != nil {
+		l.fail(err)
+	}
+}
+
+// stops has the pages of what a ledger stops for. A key, a subscriber or the feed that is damaged is no reason to.
+var stops = map[string]bool{
+	"log-truncated": true, "log-forked": true, "log-swapped": true, "log-gap": true, "log-settings": true,
+	"unreadable-event": true, "projection-damaged": true,
 }
 
 // Tidy makes questions quicker after much was written: see projections.DB.Tidy. It may go on while everything else does,
 // and ends with ctx.
 func (s *Service) Tidy(ctx context.Context) error { return s.db.Tidy(ctx) }
 
-// Ready is nil once every ledger has caught up, and else says in one sentence what is lacking.
+// Ready is nil once every ledger has caught up, and else says in one sentence what is lacking: damage before what only takes
+// its time, and of several ledgers the same one each time.
 func (s *Service) Ready(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, l := range s.ledgers {
-		if err := l.ready(); err != nil {
+	var lacking error
+	for _, org := range slices.Sorted(maps.Keys(s.ledgers)) {
+		err := s.ledgers[org].ready()
+		if isFailure(err, domain.Integrity) {
 			return err
 		}
+		lacking = cmp.Or(lacking, err)
 	}
 	switch {
+	case isFailure(s.failed, domain.Integrity):
+		return s.failed
+	case lacking != nil:
+		return lacking
 	case s.failed != nil:
 		return s.failed
 	case !s.opened:

@@ -69,6 +69,7 @@ func (r *truthRow) isQuestion() bool { return r.question.Action != "" }
 func TestTruthTables(t *testing.T) {
 	for _, name := range []string{"minddistrict", "minddistrict-nl", "portal", "precision-teaching"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			table := readTruth(t, filepath.Join("testdata", "truth", name+".txt"))
 			if table.cat.Name != name {
 				t.Fatalf("%s is a table of %s", table.file, table.cat.Name)

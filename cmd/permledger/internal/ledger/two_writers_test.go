@@ -28,10 +28,14 @@ func two(t *testing.T, r *remote) (a, b *Ledger) {
 // level waits until the ledgers have heard of everything that is in the log.
 func level(t *testing.T, ledgers ...*Ledger) {
 	t.Helper()
-	head, err := ledgers[0].log.Head(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	var head domain.Seq
+	wait(t, "the log to answer", func() (ok bool) { // a connection may still be on its way back
+		var err error
+		if head, err = ledgers[0].log.Head(t.Context()); err != nil && !isFailure(err, domain.Unavailable) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	for i, l := range ledgers {
 		wait(t, fmt.Sprintf("service %d to be at event %d", i, head), func() bool {
 			if err := l.sound(); err != nil {
@@ -43,6 +47,7 @@ func level(t *testing.T, ledgers ...*Ledger) {
 }
 
 func TestTwoWriters(t *testing.T) {
+	parallel(t)
 	r := random(t)
 	a, b := two(t, startRemote(t))
 	people(t, a, 3)
@@ -58,6 +63,7 @@ func TestTwoWriters(t *testing.T) {
 }
 
 func TestTwoWritersOneWins(t *testing.T) {
+	parallel(t)
 	a, b := two(t, startRemote(t))
 	record1(t, a, opens(anna))
 	for i := range rounds(8) {
@@ -81,6 +87,7 @@ func TestTwoWritersOneWins(t *testing.T) {
 }
 
 func TestEachSeesTheOther(t *testing.T) {
+	parallel(t)
 	a, b := two(t, startRemote(t))
 	record1(t, a, opens(anna))
 	for i := range rounds(30) {
@@ -131,6 +138,7 @@ func TestOneID(t *testing.T) {
 }
 
 func TestOneIsRestarted(t *testing.T) {
+	parallel(t)
 	r := startRemote(t)
 	a := founding(t, r.options())
 	o := r.options()
@@ -140,15 +148,18 @@ func TestOneIsRestarted(t *testing.T) {
 	var y tally
 	var wg sync.WaitGroup
 	half, stop := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	reached := func() { once.Do(func() { close(half) }) }
 	for i := range 8 {
 		wg.Go(func() {
+			defer reached() // also where it was turned away before: the test then says so
 			l, end := a, (<-chan struct{})(stop)
 			if i%2 == 1 {
 				l, end = b, nil // until it is turned away
 			}
 			for j := 0; ; j++ {
 				if i == 0 && j == 8 {
-					close(half)
+					reached()
 				}
 				select {
 				case <-end:
@@ -264,6 +275,7 @@ func TestTheServerIsRestarted(t *testing.T) {
 // A caller's second command rests on its first, which is still on its way when another server writes. The log must not
 // take the second in the place that the other's event gave it.
 func TestWhatFollowsWhatFell(t *testing.T) {
+	parallel(t)
 	a, b := two(t, startRemote(t))
 	record1(t, a, opens(anna))
 	for i := range rounds(40) {

@@ -7,19 +7,18 @@ package ledger
 //	          ├─▶ publish at the expected sequence, do not wait ──▶ in flight, oldest first
 //	          └─▶ refused, repeated, or nothing to record ────────▶ in flight too: what it was decided on may yet fall
 //	front of the flight acknowledged ──▶ commit the Head up to it ──▶ answer the caller, who then reads its own write
-//	front of the flight refused ──▶ all behind it are refused as well (each expects the place after it): drop what is
+//	front of the flight refused ──▶ all behind it are refused as well (each names the one before it): drop what is
 //	          staged, read what the log has instead, and decide everything in flight again in its order
 //
-// Where other servers write to the same log, there is one command in flight and no more. A place says nothing of whose
-// event comes to stand there: the log would take ours behind another's that took its predecessor's place.
+// Where other servers write to the same log, there is one command in flight and no more, and a server that is never idle
+// pauses now and then.
 //
 // Invariants: the Head is at or ahead of the projection's position by exactly the events in flight; the event in flight
-// at place k expects the sequence of the one before it; a caller hears "recorded" only after the log's
+// at place k expects the sequence and the id of the one before it; a caller hears "recorded" only after the log's
 // acknowledgement, and "refused" only once everything the refusal rests on is in the log.
 //
-// What was rejected: several in flight on a shared log, each naming its predecessor's id as well. It is exact, but a
-// busy server's flight keeps the log moving so that another never finds it where it decided, and starves. Also
-// deciding on the projection and waiting for each acknowledgement (one fsync for each command, the callers in a queue);
+// What was rejected: several in flight on a shared log. It is exact, but a busy server's flight keeps the log moving so
+// that another never finds it where it decided, and starves. Also deciding on the projection and waiting for each acknowledgement (one fsync for each command, the callers in a queue);
 // one atomic batch for all that waits (ten milliseconds whatever its size, see the design); a
 // lock per client account (roles, teams and the catalogue bear on everybody).
 
@@ -36,6 +35,18 @@ const (
 	window = 128
 	// waiting is how many commands may wait for a place in the flight before callers wait to be let in.
 	waiting = 1024
+	// turnWait is how long a command may have waited for its turn; a later one is refused, with nothing recorded. A log
+	// that does not answer holds each turn up for half a minute, and without this bound callers would wait for the sum.
+	turnWait = 10 * time.Second
+	// Where others may record as well, a server that is never idle lets them in after each stint, for as long as it takes for
+	// some commands. Whoever was refused has to read what it missed before it can try again, and would come too late every
+	// time; nobody would hear of it, either.
+	stint   = 100 * time.Millisecond
+	rest    = 10 // commands
+	minRest = 10 * time.Millisecond
+	maxRest = 500 * time.Millisecond
+	// onItsWay is how long to wait for an event of another's that stands before ours and can't be read yet.
+	onItsWay = 2 * time.Millisecond
 	// maxAttempts bounds how often a job is decided again because the log had moved on, so that a log which says so for
 	// no reason is reported and not asked for ever.
 	maxAttempts = 1000
@@ -56,7 +67,14 @@ func (l *Ledger) Record(ctx context.Context, commands []domain.Command) (Recorde
 	if len(commands) == 0 {
 		return Recorded{}, domain.Errorf(domain.Malformed, "no_command", "recording: no command given")
 	}
-	j := &job{commands: commands, done: make(chan struct{})}
+	j := &job{commands: commands, done: make(chan struct{}), steps: Steps{Asked: time.Now()}}
+	recorded, err := l.hand(ctx, j)
+	l.observe(ctx, j, err)
+	return recorded, err
+}
+
+// hand has the writer do a job, and waits for what becomes of it.
+func (l *Ledger) hand(ctx context.Context, j *job) (Recorded, error) {
 	select {
 	case l.w.jobs <- j:
 	case <-ctx.Done():
@@ -86,7 +104,11 @@ type job struct {
 	commands []domain.Command
 	notices  bool             // it is the clock's: there are no commands, but what is due (clock.go)
 	ids      []domain.EventID // drawn once: deciding again after a lost answer must make the same events
+	unlock   *unlocking       // it is an operator's: there are no commands (unlock.go)
+	turn     func() error     // it is nobody's command: to be run when nothing is staged or in flight (Ledger.turn)
 	attempts int
+	steps    Steps
+	events   int // recorded by it
 	done     chan struct{}
 	recorded Recorded
 	err      error
@@ -110,6 +132,10 @@ type writer struct {
 	jobs   chan *job
 	flight []*flight  // oldest first
 	heard  domain.Seq // the newest event that another server was heard to have recorded
+
+	landed  time.Time // when something last landed
+	since   time.Time // since when it has gone from one job to the next
+	inStint int       // how many it took since
 }
 
 func newWriter(l *Ledger) writer { return writer{l: l, jobs: make(chan *job, waiting)} }
@@ -134,6 +160,10 @@ func (w *writer) run(news <-chan domain.Seq) {
 		}
 		select {
 		case j := <-jobs:
+			if !j.steps.Asked.IsZero() && time.Since(j.steps.Asked) > turnWait {
+				j.answer(Recorded{}, domain.Errorf(domain.Unavailable, "busy", "recording: the ledger of %s did not get to it within %s; nothing was recorded", w.l.Org(), turnWait))
+				continue
+			}
 			w.take(j)
 		case <-front:
 			w.land()
@@ -192,21 +222,29 @@ func (w *writer) others() (again <-chan time.Time) {
 		return time.After(readAgain)
 	case err != nil:
 		w.l.fail(err)
+	case w.heard > w.l.p.Head().KnownAt(): // a cluster's leader may be behind the server that told of it
+		return time.After(readAgain)
 	}
 	return nil
 }
 
 // take decides a job and sends what follows on its way.
 func (w *writer) take(j *job) {
+	if j.turn != nil { // also where the ledger has stopped: it may be what brings it back
+		w.drain()
+		j.answer(Recorded{}, j.turn())
+		return
+	}
 	if err := w.l.sound(); err != nil {
 		j.answer(Recorded{}, err)
 		return
 	}
-	// All or nothing: what an array or the clock staged must be droppable by itself. And where another server writes as well, an event
-	// of its may come to stand just where one of ours was to; then the log would take the one behind ours, since it
-	// expects a sequence and no matter whose.
+	// All or nothing: what an array or the clock staged must be droppable by itself.
 	if j.notices || len(j.commands) > 1 || !w.l.log.Exclusive() {
 		w.drain()
+	}
+	if j.attempts == 0 && !w.l.log.Exclusive() {
+		w.letOthersIn()
 	}
 	f := w.decide(j)
 	if len(f.records) == 0 && !w.l.log.Exclusive() {
@@ -220,7 +258,7 @@ func (w *writer) take(j *job) {
 	switch len(f.records) {
 	case 0:
 	case 1:
-		p, err := w.l.log.Publish(f.records[0], f.from())
+		p, err := w.l.log.Publish(f.records[0], f.from(), w.before())
 		if err != nil {
 			w.notSent(f, err)
 			return
@@ -229,6 +267,36 @@ func (w *writer) take(j *job) {
 	default:
 		w.batch(f)
 	}
+}
+
+// letOthersIn pauses where it is time to. Nothing is in flight.
+func (w *writer) letOthersIn() {
+	now := time.Now()
+	if now.Sub(w.landed) > minRest { // it was idle, and whoever else wanted was let in
+		w.since, w.inStint = now, 0
+	}
+	if d := now.Sub(w.since); d > stint {
+		w.pause(min(max(rest*d/time.Duration(w.inStint), minRest), maxRest))
+		w.since, w.inStint = time.Now(), 0
+	}
+	w.inStint++
+}
+
+func (w *writer) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-w.l.ctx.Done():
+	}
+}
+
+// before is the id of the event right before the newest flight's, where that is in flight as well.
+func (w *writer) before() domain.EventID {
+	for i := len(w.flight) - 2; i >= 0; i-- {
+		if events := w.flight[i].events; len(events) > 0 {
+			return events[len(events)-1].ID
+		}
+	}
+	return ""
 }
 
 // drain waits until nothing is in flight.
@@ -293,6 +361,10 @@ func (w *writer) notSent(f *flight, err error) {
 // decide decides a job on the Head and stages what follows. A refusal stages nothing.
 func (w *writer) decide(j *job) *flight {
 	j.attempts++
+	if j.attempts == 1 {
+		j.steps.Taken = time.Now()
+	}
+	defer func() { j.steps.Decided = time.Now() }()
 	f := &flight{job: j}
 	head := w.l.p.Head()
 	before := head.KnownAt()
@@ -307,6 +379,9 @@ func (w *writer) decide(j *job) *flight {
 	}
 	if j.notices {
 		f.err = w.decideNotices(f, now, newID)
+	}
+	if j.unlock != nil {
+		f.err = w.decideUnlock(f, j.unlock, now, newID)
 	}
 	for i, c := range j.commands {
 		if err := w.decideOne(f, c, now, newID); err != nil {
@@ -427,14 +502,23 @@ func (w *writer) land() {
 		}
 		landed = append(landed, f.events...)
 	}
+	acknowledged := time.Now()
 	if err := w.commit(landed); err != nil {
 		w.l.fail(err)
 		w.failed(err)
 		return
 	}
+	applied := time.Now()
+	w.landed = applied
 	seq := w.l.p.Position().Seq
 	for _, f := range w.flight[:n] {
+		if len(f.events) > 0 {
+			f.job.events, f.job.steps.Acknowledged, f.job.steps.Applied = len(f.events), acknowledged, applied
+		}
 		f.job.answer(Recorded{f.answer, seq}, f.err)
+	}
+	if len(landed) > 0 {
+		w.l.s.o.Observer.Committed(len(landed), applied.Sub(acknowledged))
 	}
 	w.flight = append(w.flight[:0], w.flight[n:]...)
 }
@@ -460,6 +544,7 @@ func (w *writer) failed(cause error) {
 		_ = f.outcome() // nothing of ours is on its way any more, or it is ten seconds late and comes to nothing
 	}
 	w.l.p.Head().Drop()
+	known := w.l.p.Position().Seq
 	found := make(map[domain.EventID]domain.Seq)
 	err := w.l.catchUp(w.l.ctx, func(e *domain.Event) { found[e.ID] = e.Seq })
 	switch {
@@ -472,12 +557,16 @@ func (w *writer) failed(cause error) {
 		cause = err
 	}
 	seq := w.l.p.Position().Seq
+	if eventstore.Moved(cause) && seq == known { // a cluster's leader counts what it has yet to store
+		w.pause(onItsWay)
+	}
 	for _, f := range again {
 		switch {
 		case len(f.events) > 0 && found[f.events[0].ID] != 0: // only its answer was lost
 			for i, e := range f.events {
 				e.Seq = found[f.events[0].ID] + domain.Seq(i)
 			}
+			f.job.events, f.job.steps.Applied = len(f.events), time.Now() // when the log took it is not known
 			f.job.answer(Recorded{f.answer, seq}, nil)
 		case eventstore.Moved(cause) && f.job.attempts < maxAttempts:
 			w.take(f.job)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/permledger/permledger/domain"
 	"github.com/permledger/permledger/eventstore"
 )
@@ -111,6 +113,7 @@ func rush(t *testing.T, r *rand.Rand, callers, each, n int, of ...*Ledger) *tall
 }
 
 func TestManyCallers(t *testing.T) {
+	parallel(t)
 	r := random(t)
 	data := t.TempDir()
 	s := openService(t, Options{Data: data, Create: true})
@@ -133,6 +136,41 @@ func TestManyCallers(t *testing.T) {
 	defer closeService(t, s)
 	l = ledgerOf(t, s)
 	wantWhole(t, l, y.acknowledged)
+}
+
+// What is published before the one before it was answered names that one, and nothing else does.
+func TestInFlightNamesTheOneBefore(t *testing.T) {
+	l := founding(t, Options{Data: t.TempDir()})
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for j := range 20 {
+				record1(t, l, opens(domain.Account(fmt.Sprintf("client:%d-%d", i, j))))
+			}
+		})
+	}
+	wg.Wait()
+	stream, err := l.s.store.JetStream().Stream(t.Context(), "PERMLEDGER_acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before string
+	n := 0
+	for seq := uint64(1); seq <= uint64(l.Head()); seq++ {
+		msg, err := stream.GetMsg(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if named := msg.Header.Get(nats.ExpectedLastMsgIdHdr); named != "" {
+			if n++; named != before {
+				t.Fatalf("event %d names %s, and stands behind %s", seq, named, before)
+			}
+		}
+		before = msg.Header.Get(nats.MsgIdHdr)
+	}
+	if n == 0 || n > 16*20-1 {
+		t.Errorf("%d events name the one before", n)
+	}
 }
 
 func TestOneOfManyWins(t *testing.T) {

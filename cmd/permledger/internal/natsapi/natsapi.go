@@ -165,13 +165,14 @@ type answer struct {
 // problem is an answer as HTTP's problems are, of what only NATS knows of.
 func problem(id string, status int, code, failure, detail string) answer {
 	body, err := json.Marshal(struct {
-		Type    string `json:"type"`
-		Title   string `json:"title"`
-		Status  int    `json:"status"`
-		Detail  string `json:"detail"`
-		Code    string `json:"code"`
-		Failure string `json:"failure,omitempty"`
-	}{"about:blank", http.StatusText(status), status, detail, code, failure})
+		Type      string `json:"type"`
+		Title     string `json:"title"`
+		Status    int    `json:"status"`
+		Detail    string `json:"detail"`
+		Code      string `json:"code"`
+		Failure   string `json:"failure,omitempty"`
+		RequestID string `json:"request_id,omitempty"`
+	}{"about:blank", http.StatusText(status), status, detail, code, failure, id})
 	if err != nil {
 		panic(err) // strings and a number
 	}

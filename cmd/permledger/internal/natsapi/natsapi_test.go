@@ -154,7 +154,12 @@ func TestSameAsHTTP(t *testing.T) {
 		for name, value := range fields {
 			query.Set(name, fmt.Sprint(value))
 		}
-		resp, err := http.Get(web.URL + "/orgs/" + url.PathEscape(c.org) + "/" + c.question + "?" + query.Encode())
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, web.URL+"/orgs/"+url.PathEscape(c.org)+"/"+c.question+"?"+query.Encode(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Request-ID", "r-1")
+		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
