@@ -14,25 +14,13 @@ import (
 func BenchmarkRebuild(b *testing.B) {
 	l, sum := imported(b, max(1, b.N/10), 3)
 	bare := bareRead(b, l)
-	var reading time.Duration
-	var began time.Time
 	b.ResetTimer()
-	out, err := l.s.Rebuild(b.Context(), l.Org(), RebuildOptions{}, func(st RebuildState) {
-		if st.Phase == PhaseReading && began.IsZero() {
-			began = st.Started
-		}
-		if st.Phase != PhaseReading && reading == 0 && !began.IsZero() {
-			reading = st.At.Sub(began)
-		}
-	})
+	out, err := l.s.Rebuild(b.Context(), l.Org(), RebuildOptions{}, nil)
 	b.StopTimer()
 	if err != nil || !out.Swapped {
 		b.Fatal(out, err)
 	}
-	if reading == 0 {
-		reading = time.Duration(out.Seconds * float64(time.Second))
-	}
-	rates(b, sum.Events, reading, min(bare, bareRead(b, l)))
+	rates(b, sum.Events, time.Duration(out.Reading*float64(time.Second)), min(bare, bareRead(b, l)))
 	b.ReportMetric(float64(sum.Events)/out.Seconds, "whole-events/s")
 	b.ReportMetric(float64(size(b, filepath.Join(l.s.o.Data, "projection.old")))/(1<<20), "kept-MB")
 }
