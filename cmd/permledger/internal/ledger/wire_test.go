@@ -243,7 +243,11 @@ func recordRoughly(t *testing.T, head domain.Seq, wires []*wire, of ...*Ledger) 
 	for _, l := range wires {
 		l.roughen(rough)
 	}
-	y := persist("wire", rounds(12), of...)
+	n := 12
+	if *long {
+		n = 40
+	}
+	y := persist("wire", n, of...)
 	y.callers.Wait()
 	close(rough)
 	y.wantExact(t, head, of...)
