@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -248,11 +249,12 @@ func (db *DB) Orgs() (orgs []domain.Org, err error) {
 }
 
 // LastWords is to be deferred by a goroutine that writes. Where Pebble can't begin a new write-ahead log it panics with the
-// file's error, which ends the process as Fatalf does. Any other panic goes on.
+// file's error, and whoever writes next with that of the closed log: either ends the process as Fatalf does. Any other panic
+// goes on: a mistake of a program, and what Fatalf leaves with itself.
 func (db *DB) LastWords() {
 	p := recover()
-	err, _ := p.(error)
-	if errors.As(err, new(syscall.Errno)) {
+	err, isError := p.(error)
+	if isError && !errors.As(err, new(runtime.Error)) && !errors.As(err, new(*domain.Error)) {
 		db.options.Logger.Fatalf("%v", err)
 	}
 	if p != nil {

@@ -173,7 +173,6 @@ func TestRebuildIsWhatIsLive(t *testing.T) {
 
 // TestRebuildAmidCommands swaps again and again while four record and four ask.
 func TestRebuildAmidCommands(t *testing.T) {
-	t.Parallel()
 	l := founding(t, Options{Data: t.TempDir()})
 	lived(t, l, 20)
 	var stop atomic.Bool

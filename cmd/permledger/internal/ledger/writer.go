@@ -133,9 +133,12 @@ type writer struct {
 	flight []*flight  // oldest first
 	heard  domain.Seq // the newest event that another server was heard to have recorded
 
-	landed  time.Time // when something last landed
-	since   time.Time // since when it has gone from one job to the next
-	inStint int       // how many it took since
+	landed time.Time // when something last landed
+
+	// Of the stint under way: when it began, how many jobs it took, and how much time there was between them.
+	since         time.Time
+	inStint       int
+	free, longest time.Duration
 }
 
 func newWriter(l *Ledger) writer { return writer{l: l, jobs: make(chan *job, waiting)} }
@@ -269,15 +272,21 @@ func (w *writer) take(j *job) {
 	}
 }
 
-// letOthersIn pauses where it is time to. Nothing is in flight.
+// letOthersIn pauses where it is time to. Nothing is in flight. What it leaves free by itself, between one job and the next,
+// is as good as a pause where it is as long.
 func (w *writer) letOthersIn() {
 	now := time.Now()
-	if now.Sub(w.landed) > minRest { // it was idle, and whoever else wanted was let in
-		w.since, w.inStint = now, 0
-	}
+	free := now.Sub(w.landed)
+	w.free, w.longest = w.free+free, max(w.longest, free)
 	if d := now.Sub(w.since); d > stint {
-		w.pause(min(max(rest*d/time.Duration(w.inStint), minRest), maxRest))
-		w.since, w.inStint = time.Now(), 0
+		wanted := maxRest
+		if w.inStint > 0 {
+			wanted = min(max(rest*(d-w.free)/time.Duration(w.inStint), minRest), maxRest)
+		}
+		if w.longest < wanted {
+			w.pause(wanted)
+		}
+		w.since, w.inStint, w.free, w.longest = time.Now(), 0, 0, 0
 	}
 	w.inStint++
 }
