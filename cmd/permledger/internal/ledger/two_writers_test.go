@@ -138,7 +138,6 @@ func TestOneID(t *testing.T) {
 }
 
 func TestOneIsRestarted(t *testing.T) {
-	parallel(t)
 	r := startRemote(t)
 	a := founding(t, r.options())
 	o := r.options()
