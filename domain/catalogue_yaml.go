@@ -409,15 +409,15 @@ func nearestName(got string, names []string) string {
 		return ""
 	}
 	for _, name := range names {
-		if d := editDistance(got, name); d < best {
+		if d := EditDistance(got, name); d < best {
 			best, meant = d, name
 		}
 	}
 	return meant
 }
 
-// editDistance is the number of bytes to insert, delete or replace to make b of a.
-func editDistance(a, b string) int {
+// EditDistance is the number of bytes to insert, delete or replace to make b of a.
+func EditDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

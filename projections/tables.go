@@ -53,10 +53,10 @@ type note struct {
 // projection that is whole.
 func (p *Pinned) NewTables(db *DB, dir string) (*Tables, error) {
 	if err := db.fs.RemoveAll(dir); err != nil {
-		return nil, p.l.fileFailure("clear", dir, err)
+		return nil, tablesFailure(dir, err)
 	}
 	if err := db.fs.MkdirAll(dir, 0o700); err != nil {
-		return nil, p.l.fileFailure("make", dir, err)
+		return nil, tablesFailure(dir, err)
 	}
 	position := p.position
 	position.Building = false
@@ -64,10 +64,6 @@ func (p *Pinned) NewTables(db *DB, dir string) (*Tables, error) {
 	t.write = db.options.MakeWriterOptions(len(db.options.Levels)-1, db.pebble.TableFormat())
 	t.write.DisableValueBlocks = true // as in the database: see pebbleOptions
 	return t, nil
-}
-
-func (l *Ledger) fileFailure(attempt, what string, err error) error {
-	return domain.Errorf(domain.Unreachable, "projections_unreachable", "projections of %s: %s %s: %v", l.org, attempt, what, err)
 }
 
 // add takes the next key, in their order, without the organisation's prefix.

@@ -53,6 +53,9 @@ func TestBackupOnAFullDisk(t *testing.T) {
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		err := cmd.Run()
 		if code := cmd.ProcessState; code == nil || code.ExitCode() == 99 {
+			if os.Getenv("PERMLEDGER_REQUIRE_DISK") != "" {
+				t.Fatalf("this machine lets no process mount a disk of its own: %v", err)
+			}
 			t.Skipf("NOT TESTED: a full disk; this machine lets no process mount one of its own: %v", err)
 		}
 		if code := cmd.ProcessState.ExitCode(); code != 5 || !strings.Contains(errs.String(), c.want) || out.Len() > 0 {

@@ -44,7 +44,7 @@ var withheld = map[string][]string{
 
 // notOurs are variables that begin like ours and are no settings: those of this project's tests, and what Kubernetes
 // puts into every container beside a service that is called permledger.
-var notOurs = regexp.MustCompile(`^PERMLEDGER_(HISTORY|REQUIRE_NODE|TEST_.*|SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+var notOurs = regexp.MustCompile(`^PERMLEDGER_(HISTORY|REQUIRE_NODE|REQUIRE_DISK|TEST_.*|SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // origin is where a setting's value came from.
 type origin struct {
@@ -290,32 +290,12 @@ func readBounded(path string) ([]byte, error) {
 func nearest(name string, known map[string]string) string {
 	best, least := "", 0
 	for candidate := range known {
-		d := edits(name, candidate)
+		d := domain.EditDistance(name, candidate)
 		if best == "" || d < least || d == least && candidate < best {
 			best, least = candidate, d
 		}
 	}
 	return best
-}
-
-// edits counts the bytes to insert, delete or replace that make b of a.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], d
-		}
-	}
-	return row[len(b)]
 }
 
 // withoutSecret is a setting's value to be shown. An address may hold a password or a token before its @.
